@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Monotonic time in nanoseconds and milliseconds.
+ */
+#ifndef SN_BASE_CLOCK_H
+#define SN_BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline int64_t
+sn_clock_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static inline int64_t
+sn_clock_ms(void)
+{
+	return sn_clock_ns() / 1000000;
+}
+
+/* Seconds as configured into milliseconds, rounded up. */
+static inline int64_t
+sn_clock_ms_of(double seconds)
+{
+	int64_t ms = (int64_t)(seconds * 1000.0);
+	return (double)ms < seconds * 1000.0 ? ms + 1 : ms;
+}
+
+#endif

@@ -1,0 +1,5 @@
+SN_CORE_SOURCES += \
+	src/base/buf.c src/base/buf.h \
+	src/base/clock.h \
+	src/base/err.c src/base/err.h \
+	src/base/log.c src/base/log.h

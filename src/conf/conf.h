@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The whole configuration as plain values: defaults, the libconfig file
+ * (snacgi.conf(5)), single keys set in code or by command-line options. Strings
+ * are owned by the struct.
+ */
+#ifndef SN_CONF_CONF_H
+#define SN_CONF_CONF_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct sn_strings { /* NULL-terminated; NULL when empty */
+	char **item;
+	size_t n;
+};
+
+enum sn_address_kind { SN_ADDR_UNIX, SN_ADDR_ABSTRACT, SN_ADDR_TCP, SN_ADDR_FD, SN_ADDR_SYSTEMD };
+
+struct sn_conf_listen {
+	char *protocol; /* "fastcgi" or "scgi" */
+	char *address;  /* as written, without the protocol */
+	enum sn_address_kind kind;
+	char *path;     /* Unix path or abstract name, systemd name */
+	char *host;     /* TCP: "127.0.0.1", "::1", "" any */
+	unsigned port;  /* TCP; 0: chosen by the system */
+	int fd;         /* SN_ADDR_FD */
+	unsigned mode;  /* Unix socket's permissions, e.g. 0660 */
+	char *owner, *group; /* "" : leave */
+	unsigned backlog;
+	struct sn_strings allow; /* networks, TCP only: "10.0.0.0/8"; empty: everyone */
+	char *prefix;   /* mount prefix, "" or "/app" */
+	int path_source; /* enum sn_path_source's values: 0 auto, 1 request_uri, 2 script_name */
+};
+
+struct sn_conf {
+	char *file; /* the file read; NULL: none */
+	struct sn_conf_listen *listen;
+	size_t nlisten;
+	unsigned processes;  /* 0: one per core */
+	unsigned io_threads; /* 0: half the cores, at least 1 */
+	size_t queue;
+	bool debug;
+	char *user, *group, *pid_file;
+	struct {
+		char *dir;        /* absolute */
+		bool dir_named;   /* set by the file or an option: must exist */
+		struct sn_strings modules;
+		char *venv;
+		unsigned dispatch_workers, pool_workers;
+		char *json;       /* "builtin", "orjson" */
+		char *nan;        /* "error", "null" */
+		char *loop;       /* "asyncio", "uvloop" */
+	} python;
+	struct {
+		struct sn_strings modules; /* absolute files */
+		unsigned blocking_threads; /* most; they start on demand */
+	} native;
+	struct {
+		uint64_t body;
+		size_t memory_body, params, head, send_buffer;
+		unsigned headers, connections, async;
+	} limits;
+	struct { /* seconds */
+		double read, queue, request, write, idle, shutdown;
+	} timeouts;
+	struct {
+		char *level, *file, *access, *format;
+	} log;
+	char *spool_dir; /* "": $TMPDIR or /tmp */
+};
+
+struct sn_conf *sn_conf_new(void); /* the defaults; NULL: no memory */
+void sn_conf_free(struct sn_conf *c);
+/* Reads a file over what is there. SN_ECONF: why->text holds every error found (up to
+ * 20), a line each: "FILE:LINE: key: what is wrong; the mend". Warnings are appended to
+ * `warnings` (may be NULL) in the same form. */
+int sn_conf_load(struct sn_conf *c, const char *file, struct sn_why *why, struct sn_why *warnings);
+/* Sets one key by its dotted name to a value in the file's syntax (a plain word is
+ * taken as a string where a string is wanted). Paths are relative to the current
+ * directory. `from` names the source in messages: "--io-threads", "sn_server_set". */
+int sn_conf_set(struct sn_conf *c, const char *key, const char *value, const char *from,
+                struct sn_why *why);
+/* Adds a listener: "[fastcgi|scgi]:unix:/run/x.sock", see snacgi(8). */
+int sn_conf_listen(struct sn_conf *c, const char *spec, const char *from, struct sn_why *why);
+void sn_conf_listen_clear(struct sn_conf *c);
+/* Checks what only the whole shows (memory_body <= body ...); resolves the zeros that mean
+ * "as many as cores". Call once after the last change. */
+int sn_conf_finish(struct sn_conf *c, struct sn_why *why);
+/* Bytes from "16 MiB", "64k", "1000": SN_EINVAL or SN_ERANGE. */
+int sn_conf_size(const char *text, uint64_t *out);
+
+#endif

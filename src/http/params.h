@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Request parameters: the bytes of a FastCGI PARAMS stream (FastCGI spec
+ * 3.4) or of an SCGI header block, checked and turned into one canonical form
+ * in memory: "NAME\0value\0" one after the other, and an index. Pure: no
+ * allocation, no descriptor.
+ */
+#ifndef SN_HTTP_PARAMS_H
+#define SN_HTTP_PARAMS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct sn_param {
+	uint32_t name, value; /* offsets into the canonical bytes */
+	uint32_t value_len;
+	uint16_t name_len;
+	uint16_t flags; /* enum sn_param_flags */
+};
+
+enum sn_param_flags {
+	SN_PARAM_HEADER = 1, /* HTTP_*: counts against limits.headers */
+	SN_PARAM_DROPPED = 2 /* HTTP_PROXY (httpoxy), HTTP_CONTENT_TYPE, HTTP_CONTENT_LENGTH: not shown to handlers */
+};
+
+/* The parameters that the server itself reads, found once while decoding. */
+enum sn_param_id {
+	SN_P_REQUEST_METHOD,
+	SN_P_SCRIPT_NAME,
+	SN_P_PATH_INFO,
+	SN_P_DOCUMENT_URI,
+	SN_P_REQUEST_URI,
+	SN_P_QUERY_STRING,
+	SN_P_CONTENT_TYPE,
+	SN_P_CONTENT_LENGTH,
+	SN_P_TRANSFER_ENCODING, /* HTTP_TRANSFER_ENCODING */
+	SN_P_ACCEPT,            /* HTTP_ACCEPT */
+	SN_P_REMOTE_ADDR,
+	SN_P_KNOWN
+};
+
+enum sn_params_fault {
+	SN_PARAMS_OK = 0,
+	SN_PARAMS_TRUNCATED, /* a length points past the end; SCGI: no closing NUL */
+	SN_PARAMS_NAME,      /* an empty name, or NUL or '=' in it, or over 65535 bytes */
+	SN_PARAMS_VALUE      /* NUL in a value */
+};
+
+/* First pass: how many pairs. A fault of `enum sn_params_fault` as a negative number. */
+long sn_params_count_fcgi(const uint8_t *src, size_t len);
+long sn_params_count_scgi(const uint8_t *src, size_t len);
+
+/* Second pass. `dst` has room for `len` bytes and may be `src` itself;
+ * `index` has room for the counted pairs; `known[id]` becomes an index + 1, 0
+ * when absent (the first of a repeated one). *used is the canonical length.
+ * Returns 0 or a fault as a negative number. */
+int sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
+                          struct sn_param *index, uint16_t known[SN_P_KNOWN]);
+int sn_params_decode_scgi(const uint8_t *src, size_t len, char *dst, size_t *used,
+                          struct sn_param *index, uint16_t known[SN_P_KNOWN]);
+/* "a parameter name is empty or holds NUL or '='", for the 400's text. */
+const char *sn_params_fault_text(int fault);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One request: its parameters in one compact block, its body, where it was
+ * routed. Made by the connection (or by the test client, without one), then
+ * read by one executor at a time. Knows nothing of sockets.
+ */
+#ifndef SN_HTTP_REQUEST_H
+#define SN_HTTP_REQUEST_H
+
+#include <stdatomic.h>
+
+#include "http/body.h"
+#include "http/endpoint.h"
+#include "http/params.h"
+#include "http/path.h"
+#include "http/sink.h"
+
+/* Set by I/O threads, read by executors. */
+enum sn_marks {
+	SN_MARK_GONE = 1,    /* peer gone or ABORT_REQUEST: nobody reads the answer */
+	SN_MARK_TIMEOUT = 2, /* answered 504 already */
+};
+
+struct sn_value { /* of a rule's variable: a slice of the path */
+	uint32_t off, len;
+};
+
+struct sn_request {
+	atomic_uint refs;
+	atomic_uint marks;
+	const struct sn_sink_ops *sink; /* NULL: built without a connection */
+	void *owner;                    /* the sink's */
+	const struct sn_endpoint *endpoint;
+	const struct sn_rule_info *rule; /* names of `values`; NULL: not routed */
+	uint64_t id;
+	int64_t begun_ms;  /* first byte, sn_clock_ms() */
+	int64_t queued_ms; /* pushed to a ring */
+
+	uint64_t method;       /* bit, 0: unknown */
+	const char *method_name;
+	struct sn_path path;
+	const char *query; /* raw, "" when none */
+	uint32_t query_len;
+	uint32_t nvalues;
+	struct sn_value *values; /* owned by the arena */
+
+	uint16_t wire_id; /* the transport's request id */
+	uint8_t wire_keep;
+	uint8_t step; /* the executor's own state (a parked stream) */
+	void *executor; /* the executor's own record; it frees it */
+
+	struct sn_body body;
+	struct json_object *json; /* parsed body, native handlers; freed by json_free */
+	void (*json_free)(struct json_object *);
+	const char *json_error;
+	struct sn_arena *arena;
+
+	uint16_t known[SN_P_KNOWN];
+	uint32_t nparams;
+	uint32_t raw_len;
+	char *raw;               /* canonical parameters, in this block */
+	struct sn_param params[]; /* nparams of them, then raw */
+};
+
+enum sn_params_form { SN_FORM_FCGI, SN_FORM_SCGI };
+
+/* Decodes parameters into a new request with one reference. *out is NULL and
+ * the result negative: -SN_PARAMS_* are given as *fault with SN_EINVAL,
+ * SN_ELIMIT: more than `max_headers` HTTP_ parameters, SN_ENOMEM. */
+int sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
+                     size_t len, unsigned max_headers, int *fault);
+/* Chooses and decodes the path. 0, or the HTTP status to answer and its reason. */
+int sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,
+                       const char **reason);
+/* Copies the matched values into the request. */
+int sn_request_set_values(struct sn_request *req, const struct sn_value *values, uint32_t n);
+
+static inline struct sn_request *
+sn_request_ref(struct sn_request *req)
+{
+	atomic_fetch_add_explicit(&req->refs, 1, memory_order_relaxed);
+	return req;
+}
+
+void sn_request_unref(struct sn_request *req); /* NULL is fine */
+
+/* Value of a parameter found while decoding; NULL when absent. */
+static inline const char *
+sn_request_known(const struct sn_request *req, enum sn_param_id id)
+{
+	return req->known[id] ? req->raw + req->params[req->known[id] - 1].value : NULL;
+}
+
+/* CONTENT_LENGTH: the number, -1 when absent or empty, -2 when it is not a number (400). */
+int64_t sn_request_content_length(const struct sn_request *req);
+/* True when Accept prefers JSON to HTML (also when there is no Accept). */
+bool sn_request_wants_json(const struct sn_request *req);
+static inline bool
+sn_request_marked(const struct sn_request *req)
+{
+	return atomic_load_explicit(&((struct sn_request *)req)->marks, memory_order_relaxed) != 0;
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One answer while it is built: status, checked header lines, body. The head is
+ * the CGI one (RFC 3875 section 6: "Status: 200 OK"). Owned by the thread that
+ * builds it; handed whole to a sink.
+ */
+#ifndef SN_HTTP_RESPONSE_H
+#define SN_HTTP_RESPONSE_H
+
+#include "base/buf.h"
+#include "http/request.h"
+#include "http/status.h"
+
+/* The answer's head stays below this by default: every front server's buffer holds it. */
+#define SN_HEAD_LIMIT 4096
+
+struct sn_response {
+	struct sn_request *req; /* borrowed; may be NULL in tests */
+	int status;             /* 0: not set: 200, or 204 without a body */
+	bool has_type, has_vary;
+	bool can_send;          /* a blocking thread: sn_response_send() may be used */
+	bool started;           /* the head has gone (sn_response_send) */
+	bool raw_body_known;    /* a body was set, be it of length 0 */
+	size_t head_limit;
+	struct sn_buf head;     /* "Name: value\r\n"... */
+	struct sn_buf body;     /* copied bytes */
+
+	/* A body that lies elsewhere, instead of `body`. `done(done_arg)` may be called by
+	 * any thread and must not block. done == NULL: valid until respond returns. */
+	const void *ext;
+	size_t ext_len;
+	void (*done)(void *arg);
+	void *done_arg;
+
+	/* A streamed body, instead of both. */
+	ssize_t (*pull)(void *arg, void *buf, size_t size);
+	void (*pull_done)(void *arg);
+	void *pull_arg;
+	int64_t length; /* of a streamed body; -1: unknown */
+};
+
+/* Begins on storage lent by the caller (may be NULL, 0). */
+void sn_response_init(struct sn_response *res, struct sn_request *req, void *head_store,
+                      size_t head_size, void *body_store, size_t body_size);
+/* Frees the buffers; calls done and pull_done if nobody has yet. */
+void sn_response_free(struct sn_response *res);
+/* Header with lengths; the same checks as sn_response_header(). */
+int sn_response_header_n(struct sn_response *res, const char *name, size_t name_len,
+                         const char *value, size_t value_len);
+/* Drops what was built (not the request), to answer something else. */
+void sn_response_reset(struct sn_response *res);
+/* The body's length as it will be sent; -1: unknown. `suppress` tells whether the bytes
+ * stay behind (HEAD, 204, 304). */
+int64_t sn_response_length(const struct sn_response *res, bool *suppress);
+/* Appends "Status: ...\r\n" + headers + Content-Length (where known and allowed) +
+ * "\r\n". Content-Type defaults to text/html; charset=utf-8 when there is a body and
+ * none was set. */
+int sn_response_head(const struct sn_response *res, struct sn_buf *out);
+/* A complete error answer: JSON {"error": {...}} or a small HTML page by Accept, with
+ * the request id. `text` NULL: the reason phrase only. Keeps headers already set (Allow). */
+int sn_response_error_page(struct sn_response *res, int status, const char *text);
+
+#endif

@@ -1,0 +1,2 @@
+SN_SOURCES += src/native/native.h
+include_HEADERS += include/snacgi.h

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The core module _snacgi: Request, Response, the plain-result JSON writer, the
+ * matcher, for Python. The same code is built into the daemon and as an
+ * extension module for plain Python, so it needs no runtime, no thread and no
+ * connection. Every function needs the GIL unless it says otherwise.
+ */
+#ifndef SN_PYRT_CORE_H
+#define SN_PYRT_CORE_H
+
+#include "pyrt/py.h"
+
+#include "http/request.h"
+#include "http/response.h"
+
+/* For PyImport_AppendInittab, and the extension's entry. */
+PyMODINIT_FUNC PyInit__snacgi(void);
+
+struct sn_pycore_options {
+	bool debug;       /* tracebacks go to the client */
+	bool nan_null;    /* NaN and Infinity become null; else a 500 that names the place */
+	PyObject *dumps;  /* borrowed, kept: orjson.dumps or NULL for ours */
+};
+/* Once, after the module was imported. */
+int sn_pycore_configure(const struct sn_pycore_options *opt);
+
+/* New reference: a Request over `req`; takes one reference of `req` of its own.
+ * NULL with an exception. */
+PyObject *sn_pyrequest_new(struct sn_request *req);
+/* Borrowed. NULL without an exception when `obj` is not a Request. */
+struct sn_request *sn_pyrequest_get(PyObject *obj);
+
+/* What a handler returned becomes the answer in `res` (Flask's rules). Bytes bodies above
+ * 16 KiB are not copied: res->ext with a done that any thread may call. 0, or -1 with an
+ * exception. `name` is the handler's, for the message about a wrong return type. */
+int sn_pyanswer_fill(struct sn_response *res, PyObject *result, const char *name);
+/* Takes the exception that is set: an HTTPException becomes its answer; malformed JSON a
+ * 400; anything else is logged with its traceback and the request id, and answered 500
+ * (SystemExit and KeyboardInterrupt too). Clears it. */
+void sn_pyanswer_exception(struct sn_response *res, const char *name);
+/* Fills from `result` (stolen; NULL: an exception is set) and hands the answer to
+ * req->sink. Never fails, never leaves an exception. Does not drop `req`. */
+void sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name);
+
+/* Drops references that sinks have let go of without the GIL (res->done). Cheap when
+ * there are none; the runtime calls it now and then. */
+void sn_pycore_drain(void);
+/* The traceback of the exception that is set, as text (new reference, str); clears it. */
+PyObject *sn_pycore_traceback(void);
+
+#endif

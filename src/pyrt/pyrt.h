@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Python runtime as the server sees it: start, routes, submit, stop. No
+ * Python type in here; <Python.h> comes in through pyrt/py.h only.
+ */
+#ifndef SN_PYRT_PYRT_H
+#define SN_PYRT_PYRT_H
+
+#include "http/endpoint.h"
+#include "http/request.h"
+
+struct sn_pyrt;
+
+struct sn_pyrt_options {
+	const char *dir;            /* on sys.path first; absolute; NULL: none */
+	const char *const *modules; /* NULL-terminated; empty: every module of dir */
+	const char *venv;           /* NULL or "": none */
+	const char *package_path;   /* where snacgi/ and _snacgi are; NULL: compiled-in */
+	unsigned dispatch_workers;  /* >= 1; 1: sync handlers run in the runtime thread */
+	unsigned pool_workers;      /* >= 1; the pool starts only if a route asks for it */
+	size_t queue;               /* requests waiting for sync threads, and for the loop; each */
+	size_t async_max;           /* coroutines in flight */
+	const char *json;           /* "builtin" or "orjson" */
+	const char *nan;            /* "error" or "null" */
+	const char *loop;           /* "asyncio" or "uvloop" */
+	bool debug;                 /* tracebacks go to the client */
+	bool check_only;            /* import and collect routes; start no pool, no loop */
+	double request_timeout;     /* seconds; 0: none. The sink answers 504 on time; the
+	                               runtime cancels what it can */
+	double queue_timeout;       /* seconds in a ring before a request is answered 503 unexecuted */
+};
+
+struct sn_pyrt_stats {
+	size_t sync_depth, sync_peak, async_depth, async_peak, async_in_flight;
+	uint64_t rejected, expired;
+	unsigned dispatch_busy, pool_workers;
+};
+
+/* Starts the runtime thread, initialises the interpreter (once in a process's life),
+ * imports the modules, starts dispatch threads, loop and pool as the routes need, and
+ * returns when all of them are ready. On failure nothing is left running and `why`
+ * holds the reason with the traceback. */
+int sn_pyrt_start(struct sn_pyrt **out, const struct sn_pyrt_options *opt, struct sn_why *why);
+/* The routes in the order of registration; valid until sn_pyrt_free. */
+const struct sn_endpoint *sn_pyrt_endpoints(const struct sn_pyrt *rt, size_t *n);
+/* "3.11.2 (/usr)" for the start-up log. */
+const char *sn_pyrt_version(const struct sn_pyrt *rt);
+/* From any thread, without the GIL: queues `req` (routed to one of our endpoints, body
+ * complete) and takes one reference of its own. SN_EFULL: the ring, or async_max, is
+ * full; SN_EGONE: stopping. The answer comes through req->sink. */
+int sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req);
+/* Hint from an I/O thread, without the GIL: req was marked gone or timed out while the
+ * runtime had it. An async handler's task is cancelled. */
+void sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req);
+/* Findings of `snacgi check` about the Python side, one call a finding: handlers that
+ * cannot be pickled, and so on. Each text ends with the mend. */
+int sn_pyrt_check(struct sn_pyrt *rt, void (*finding)(void *arg, const char *text), void *arg);
+void sn_pyrt_stats(const struct sn_pyrt *rt, struct sn_pyrt_stats *out);
+/* Answers or finishes everything submitted, then stops pool, loop and threads, in that
+ * order, by `deadline_ms` (sn_clock_ms). What is left is answered 503 or cut. */
+int sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms);
+void sn_pyrt_free(struct sn_pyrt *rt);
+
+#endif

@@ -1,0 +1,1 @@
+SN_SOURCES += src/queue/ring.h

@@ -1,0 +1,1 @@
+SN_CORE_SOURCES += src/route/matcher.h src/route/router.h

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rules compiled into a tree of path segments; a look-up's cost does not grow
+ * with the number of rules. Pure after compilation: any thread, no lock, no GIL.
+ */
+#ifndef SN_ROUTE_MATCHER_H
+#define SN_ROUTE_MATCHER_H
+
+#include "base/err.h"
+#include "http/endpoint.h"
+#include "http/request.h"
+
+struct sn_matcher;
+
+struct sn_match {
+	const struct sn_endpoint *endpoint;
+	const struct sn_rule_info *info;
+	uint64_t allow; /* methods of every rule that matches the path (HEAD with GET, OPTIONS) */
+	uint32_t nvalues;
+	struct sn_value values[SN_ROUTE_VALUES_MAX];
+};
+
+enum sn_match_result { SN_MATCH_FOUND, SN_MATCH_NO_PATH, SN_MATCH_NO_METHOD };
+
+/* Checks one rule's syntax: SN_EINVAL with what is wrong, where, and the mend. */
+int sn_rule_check(const char *rule, struct sn_rule_info *info, struct sn_why *why);
+/* Borrows the endpoints. A rule that two endpoints share for one method is SN_EINVAL,
+ * naming both places. */
+int sn_matcher_new(struct sn_matcher **out, const struct sn_endpoint *endpoints, size_t n,
+                   struct sn_why *why);
+void sn_matcher_free(struct sn_matcher *m);
+/* `path` is sn_path.match. HEAD falls back to GET; among rules the more specific wins:
+ * static text before converters, int, float and uuid before string before path.
+ * A more specific rule without the method does not hide a less specific one with it. */
+enum sn_match_result sn_matcher_find(const struct sn_matcher *m, const char *path, size_t len,
+                                     uint64_t method, struct sn_match *out);
+/* The endpoint that hides rule `rule` of `m2`'s endpoint for a method in `methods`:
+ * one of `m` that answers every path the rule matches (same rule up to variable
+ * names). NULL: none. For `check`. */
+const struct sn_endpoint *sn_matcher_shadows(const struct sn_matcher *m,
+                                             const struct sn_endpoint *endpoint);
+/* The compiled info of an endpoint's rule. */
+const struct sn_rule_info *sn_matcher_info(const struct sn_matcher *m,
+                                           const struct sn_endpoint *endpoint);
+
+#endif

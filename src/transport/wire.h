@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a connection needs of a protocol: bytes in, events out; an answer's
+ * frames. Pure: no descriptor, no allocation, any split of the bytes gives the
+ * same events. FastCGI and SCGI implement it.
+ */
+#ifndef SN_TRANSPORT_WIRE_H
+#define SN_TRANSPORT_WIRE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "http/request.h"
+
+enum sn_wire_type {
+	SN_WIRE_MORE,       /* all bytes consumed, nothing to tell yet */
+	SN_WIRE_BEGIN,      /* a request `id` begins; `keep`: keep the connection afterwards.
+	                       The connection answers sn_wire_accept() or refuses. */
+	SN_WIRE_PARAMS,     /* `data` is more of the parameter bytes */
+	SN_WIRE_PARAMS_END, /* parameters complete */
+	SN_WIRE_BODY,       /* `data` is more of the body */
+	SN_WIRE_BODY_END,   /* body complete */
+	SN_WIRE_ABORT,      /* the peer no longer wants request `id` */
+	SN_WIRE_REPLY,      /* `data` (inside the wire's own state, valid until the next call)
+	                       is to be sent as it is: management answers, refusals */
+	SN_WIRE_FAULT       /* protocol broken: nothing more can be read; `fault` says why.
+	                       Every later call says the same. */
+};
+
+enum sn_wire_fault {
+	SN_WIRE_F_NONE,
+	SN_WIRE_F_VERSION,   /* FastCGI record version is not 1 */
+	SN_WIRE_F_ORDER,     /* a record that cannot come now */
+	SN_WIRE_F_LENGTH,    /* a record or netstring whose length is impossible */
+	SN_WIRE_F_SYNTAX,    /* SCGI: not a netstring, no CONTENT_LENGTH or SCGI=1 */
+};
+
+struct sn_wire_event {
+	enum sn_wire_type type;
+	enum sn_wire_fault fault;
+	uint16_t id;
+	bool keep;
+	const uint8_t *data;
+	size_t len;
+};
+
+#define SN_WIRE_REPLY_MAX 128
+
+struct sn_fcgi { /* see fastcgi.c for the meaning of the fields */
+	uint8_t header[8];
+	uint8_t have;         /* bytes of the header, or of a small body, collected so far */
+	uint8_t phase, stage, fault;
+	uint16_t active;      /* id of the accepted request; 0: none */
+	uint16_t seen;        /* last id that ended or was refused: its late records are ignored */
+	uint16_t content;     /* content bytes left of this record */
+	uint8_t padding;      /* padding bytes left */
+	uint8_t small[64];    /* BEGIN body; GET_VALUES names being collected */
+	uint16_t small_len;
+	uint8_t asked;        /* GET_VALUES: which of the known names were asked for */
+	uint16_t skip;        /* GET_VALUES: bytes of the current pair to pass over */
+};
+
+struct sn_scgi {
+	uint8_t phase, fault, digits;
+	uint64_t left; /* bytes of the netstring, then of the body */
+};
+
+struct sn_wire {
+	const struct sn_wire_ops *ops;
+	union {
+		struct sn_fcgi fcgi;
+		struct sn_scgi scgi;
+	} u;
+	uint8_t reply[SN_WIRE_REPLY_MAX]; /* SN_WIRE_REPLY points here */
+};
+
+struct sn_wire_limits {
+	uint32_t params; /* SCGI: the longest netstring; FastCGI: not looked at */
+	uint32_t connections; /* announced as FCGI_MAX_CONNS and FCGI_MAX_REQS */
+};
+
+struct sn_wire_ops {
+	const char *name; /* "fastcgi" */
+	enum sn_params_form form;
+	bool half_close_is_alive; /* a peer that shut its writing side still reads */
+
+	/* Consumes some of `data` (the count is returned) and fills `ev` with one event.
+	 * Call again with the rest until SN_WIRE_MORE or SN_WIRE_FAULT. An event may come
+	 * with 0 bytes consumed; call also with len 0 until SN_WIRE_MORE. */
+	size_t (*feed)(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data,
+	               size_t len, struct sn_wire_event *ev);
+	/* After BEGIN: take the request, or refuse it (then its records are passed over;
+	 * writes the refusal frame to `out`, at least 32 bytes; the length is returned). */
+	void (*accept)(struct sn_wire *w, uint16_t id);
+	size_t (*refuse)(struct sn_wire *w, uint16_t id, uint8_t *out);
+	/* After PARAMS_END: the length of the body (SCGI; no-op for FastCGI). */
+	void (*expect)(struct sn_wire *w, uint64_t body);
+	/* The answer is complete: a new BEGIN may come; what is left of this request's
+	 * body is passed over silently. */
+	void (*release)(struct sn_wire *w, uint16_t id);
+	/* True when the body of the accepted request has not ended yet. */
+	bool (*receiving)(const struct sn_wire *w);
+
+	/* Framing of answers. No state: any thread. */
+	size_t frame_max; /* most body bytes one frame carries */
+	/* Writes the frame header for `len` (1 to frame_max) bytes of output; its size, at most 8. */
+	size_t (*frame)(uint8_t *out, uint16_t id, size_t len);
+	/* Writes the end of the answer; its size, at most 32. */
+	size_t (*end)(uint8_t *out, uint16_t id, uint32_t app_status);
+};
+
+extern const struct sn_wire_ops sn_wire_fastcgi, sn_wire_scgi;
+
+static inline void
+sn_wire_init(struct sn_wire *w, const struct sn_wire_ops *ops)
+{
+	memset(&w->u, 0, sizeof(w->u));
+	w->ops = ops;
+}
+
+/* "record version is not 1", for the log. */
+const char *sn_wire_fault_text(enum sn_wire_fault fault);
+
+#endif

@@ -1,0 +1,10 @@
+# One program a module: tests/unit/test_MODULE.c, cmocka, TAP output.
+UNIT_TESTS =
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+AM_TESTS_ENVIRONMENT = \
+	CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT; \
+	SN_TOP_SRCDIR='$(abs_top_srcdir)'; export SN_TOP_SRCDIR; \
+	SN_TOP_BUILDDIR='$(abs_top_builddir)'; export SN_TOP_BUILDDIR; \
+	SN_PYTHON='$(PYTHON_BIN)'; export SN_PYTHON;
+sn_test_ldadd = libsn.la -lcmocka
