@@ -53,6 +53,7 @@ struct sn_request {
 	struct json_object *json; /* parsed body, native handlers; freed by json_free */
 	void (*json_free)(struct json_object *);
 	const char *json_error;
+	struct sn_cached *cached; /* decoded query and header values of native handlers; in the arena */
 	struct sn_arena *arena;
 
 	uint16_t known[SN_P_KNOWN];
