@@ -1,1 +1,1 @@
-SN_SOURCES += src/queue/ring.h
+SN_SOURCES += src/queue/ring.c src/queue/ring.h

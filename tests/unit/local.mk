@@ -8,3 +8,6 @@ AM_TESTS_ENVIRONMENT = \
 	SN_TOP_BUILDDIR='$(abs_top_builddir)'; export SN_TOP_BUILDDIR; \
 	SN_PYTHON='$(PYTHON_BIN)'; export SN_PYTHON;
 sn_test_ldadd = libsn.la -lcmocka
+UNIT_TESTS += tests/unit/test_ring
+tests_unit_test_ring_SOURCES = tests/unit/test_ring.c
+tests_unit_test_ring_LDADD = $(sn_test_ldadd)
