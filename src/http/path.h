@@ -29,7 +29,8 @@ struct sn_path {
 
 /* Bytes that `buf` must have for this input (two copies at the worst). */
 size_t sn_path_room(const struct sn_path_in *in);
-/* Returns 0, or the HTTP status to answer: 400 (NUL, dot segments, bad UTF-8, bad
+/* Runs of slashes are merged after decoding, encoded ones too, as nginx does. "*" is no
+ * path: 400. Returns 0, or the HTTP status to answer: 400 (NUL, dot segments, bad UTF-8, bad
  * escapes, no path at all), 404 (outside the prefix); *reason says which. */
 int sn_path_resolve(const struct sn_path_in *in, char *buf, struct sn_path *out,
                     const char **reason);

@@ -54,7 +54,7 @@ struct sn_request {
 	void (*json_free)(struct json_object *);
 	const char *json_error;
 	struct sn_cached *cached; /* decoded query and header values of native handlers; in the arena */
-	struct sn_arena *arena;
+	struct sn_arena *arena;   /* sn_arena_alloc(&req->arena, ...); freed with the request */
 
 	uint16_t known[SN_P_KNOWN];
 	uint32_t nparams;
@@ -65,12 +65,13 @@ struct sn_request {
 
 enum sn_params_form { SN_FORM_FCGI, SN_FORM_SCGI };
 
-/* Decodes parameters into a new request with one reference. *out is NULL and
- * the result negative: -SN_PARAMS_* are given as *fault with SN_EINVAL,
- * SN_ELIMIT: more than `max_headers` HTTP_ parameters, SN_ENOMEM. */
+/* Decodes parameters into a new request with one reference; `src` is only read. *out is
+ * NULL and the result negative: SN_EINVAL with *fault a -SN_PARAMS_* (400), SN_ELIMIT:
+ * more than `max_headers` HTTP_ parameters or SN_PARAMS_MAX in all (431), SN_ENOMEM. */
 int sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
                      size_t len, unsigned max_headers, int *fault);
-/* Chooses and decodes the path. 0, or the HTTP status to answer and its reason. */
+/* Chooses and decodes the path. 0, or the HTTP status to answer and its reason (400, 404,
+ * 503 without memory); req->path is then "/". */
 int sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,
                        const char **reason);
 /* Copies the matched values into the request. */
@@ -83,7 +84,9 @@ sn_request_ref(struct sn_request *req)
 	return req;
 }
 
-void sn_request_unref(struct sn_request *req); /* NULL is fine */
+/* The last one frees the body, the arena, the JSON and the block, and then calls
+ * sink->release(owner): the request is not there any more. NULL is fine. */
+void sn_request_unref(struct sn_request *req);
 
 /* Value of a parameter found while decoding; NULL when absent. */
 static inline const char *
@@ -92,9 +95,11 @@ sn_request_known(const struct sn_request *req, enum sn_param_id id)
 	return req->known[id] ? req->raw + req->params[req->known[id] - 1].value : NULL;
 }
 
-/* CONTENT_LENGTH: the number, -1 when absent or empty, -2 when it is not a number (400). */
+/* CONTENT_LENGTH, digits only: the number, -1 when absent or empty, -2 when it is not a number or
+ * does not fit (400). */
 int64_t sn_request_content_length(const struct sn_request *req);
-/* True when Accept prefers JSON to HTML (also when there is no Accept). */
+/* False when Accept names text/html with at least the preference that it has for
+ * application/json: browsers. True otherwise, also without Accept or with a bare one. */
 bool sn_request_wants_json(const struct sn_request *req);
 static inline bool
 sn_request_marked(const struct sn_request *req)

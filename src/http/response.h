@@ -13,10 +13,13 @@
 
 /* The answer's head stays below this by default: every front server's buffer holds it. */
 #define SN_HEAD_LIMIT 4096
+/* Of the limit, kept for the lines that the server writes: Status, Content-Length, a
+ * default Content-Type, X-Request-Id. */
+#define SN_HEAD_RESERVE 160
 
 struct sn_response {
 	struct sn_request *req; /* borrowed; may be NULL in tests */
-	int status;             /* 0: not set: 200, or 204 without a body */
+	int status;             /* 0: not set: sn_response_final_status() */
 	bool has_type, has_vary;
 	bool can_send;          /* a blocking thread: sn_response_send() may be used */
 	bool started;           /* the head has gone (sn_response_send) */
@@ -27,7 +30,8 @@ struct sn_response {
 	struct sn_buf body;     /* copied bytes */
 
 	/* A body that lies elsewhere, instead of `body`. `done(done_arg)` may be called by
-	 * any thread and must not block. done == NULL: valid until respond returns. */
+	 * any thread and must not block; a sink that takes it over sets it to NULL here.
+	 * done == NULL: valid until respond returns. */
 	const void *ext;
 	size_t ext_len;
 	void (*done)(void *arg);
@@ -45,11 +49,24 @@ void sn_response_init(struct sn_response *res, struct sn_request *req, void *hea
                       size_t head_size, void *body_store, size_t body_size);
 /* Frees the buffers; calls done and pull_done if nobody has yet. */
 void sn_response_free(struct sn_response *res);
-/* Header with lengths; the same checks as sn_response_header(). */
+/* Header with lengths; the same checks as sn_response_header(). SN_EINVAL: a name that is
+ * not a token; control characters but TAB in the value; a name that is the server's
+ * (Status, Content-Length) or the connection's (Connection, Keep-Alive, Proxy-Connection,
+ * TE, Trailer, Transfer-Encoding, Upgrade). A second Content-Type replaces the first, any
+ * other name repeats. SN_ELIMIT: over head_limit; the head is unchanged then. */
 int sn_response_header_n(struct sn_response *res, const char *name, size_t name_len,
                          const char *value, size_t value_len);
-/* Drops what was built (not the request), to answer something else. */
+/* True when a header of that name was set (any case). */
+bool sn_response_has_header(const struct sn_response *res, const char *name, size_t name_len);
+/* Takes every header of that name out; how many there were. */
+unsigned sn_response_remove_header(struct sn_response *res, const char *name, size_t name_len);
+/* The status that will be sent: 200, or 204 without a body, when none was set. */
+int sn_response_final_status(const struct sn_response *res);
+/* Drops what was built, to answer something else. Keeps req, can_send, started and
+ * head_limit. */
 void sn_response_reset(struct sn_response *res);
+/* Drops the body, of whatever kind; status and headers stay. */
+void sn_response_drop_body(struct sn_response *res);
 /* The body's length as it will be sent; -1: unknown. `suppress` tells whether the bytes
  * stay behind (HEAD, 204, 304). */
 int64_t sn_response_length(const struct sn_response *res, bool *suppress);
@@ -57,8 +74,11 @@ int64_t sn_response_length(const struct sn_response *res, bool *suppress);
  * "\r\n". Content-Type defaults to text/html; charset=utf-8 when there is a body and
  * none was set. */
 int sn_response_head(const struct sn_response *res, struct sn_buf *out);
-/* A complete error answer: JSON {"error": {...}} or a small HTML page by Accept, with
- * the request id. `text` NULL: the reason phrase only. Keeps headers already set (Allow). */
+/* A complete error answer, by sn_request_wants_json: compact JSON
+ * {"error":"No such user","status":404,"request_id":"00000000000004d2"}, or a small HTML
+ * page with the same three. `text` NULL: the reason phrase; bytes that are not UTF-8 become
+ * U+FFFD. request_id is absent without a request. Replaces the body, the type and the
+ * status, keeps headers already set (Allow), adds Vary: Accept. SN_ENOMEM. */
 int sn_response_error_page(struct sn_response *res, int status, const char *text);
 
 #endif

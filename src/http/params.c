@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parameter decoding: the hottest code of the server, about 22 pairs a
+ * request. Names and values are mostly shorter than 32 bytes, so they are
+ * copied with a few wide loads and stores instead of calls. The search for a
+ * forbidden NUL is not made pair by pair: the canonical form of n good pairs
+ * holds exactly 2n of them, counted once at the end. Refuses to know what
+ * names mean beyond the few that the server reads. Pure; any thread.
+ */
+#include "http/params.h"
+
+#include <string.h>
+
+/* One length of a pair: one byte, or four with the highest bit set. NULL: cut short. */
+static inline const uint8_t *
+take_length(const uint8_t *p, const uint8_t *end, uint32_t *out)
+{
+	if (sn_unlikely(p >= end))
+		return NULL;
+	if (sn_likely(*p < 0x80)) {
+		*out = *p;
+		return p + 1;
+	}
+	if (end - p < 4)
+		return NULL;
+	*out = (uint32_t)(p[0] & 0x7f) << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	return p + 4;
+}
+
+long
+sn_params_count_fcgi(const uint8_t *src, size_t len)
+{
+	const uint8_t *p = src, *end = src + len;
+	long n = 0;
+	while (p < end) {
+		uint32_t name, value;
+		p = take_length(p, end, &name);
+		if (p)
+			p = take_length(p, end, &value);
+		if (!p || (uint64_t)name + value > (uint64_t)(end - p))
+			return -SN_PARAMS_TRUNCATED;
+		if (name == 0 || name > UINT16_MAX)
+			return -SN_PARAMS_NAME;
+		p += (size_t)name + value;
+		n++;
+	}
+	return n;
+}
+
+long
+sn_params_count_scgi(const uint8_t *src, size_t len)
+{
+	const uint8_t *p = src, *end = src + len;
+	long n = 0;
+	while (p < end) {
+		const uint8_t *name_end = memchr(p, 0, (size_t)(end - p));
+		if (!name_end || name_end + 1 == end)
+			return -SN_PARAMS_TRUNCATED;
+		if (name_end == p || name_end - p > UINT16_MAX)
+			return -SN_PARAMS_NAME;
+		p = memchr(name_end + 1, 0, (size_t)(end - name_end - 1));
+		if (!p)
+			return -SN_PARAMS_TRUNCATED;
+		p++;
+		n++;
+	}
+	return n;
+}
+
+struct wide {
+	uint64_t a, b;
+};
+
+/* memmove that is quick for short, overlapping pieces: everything is loaded
+ * before anything is stored. */
+static inline void
+move(char *dst, const uint8_t *src, size_t n)
+{
+	if (n >= 16) {
+		if (n > 32) {
+			memmove(dst, src, n);
+			return;
+		}
+		struct wide head, tail;
+		memcpy(&head, src, 16);
+		memcpy(&tail, src + n - 16, 16);
+		memcpy(dst, &head, 16);
+		memcpy(dst + n - 16, &tail, 16);
+	} else if (n >= 8) {
+		uint64_t head, tail;
+		memcpy(&head, src, 8);
+		memcpy(&tail, src + n - 8, 8);
+		memcpy(dst, &head, 8);
+		memcpy(dst + n - 8, &tail, 8);
+	} else if (n >= 4) {
+		uint32_t head, tail;
+		memcpy(&head, src, 4);
+		memcpy(&tail, src + n - 4, 4);
+		memcpy(dst, &head, 4);
+		memcpy(dst + n - 4, &tail, 4);
+	} else if (n) {
+		uint8_t first = src[0], mid = src[n / 2], last = src[n - 1];
+		dst[0] = (char)first;
+		dst[n / 2] = (char)mid;
+		dst[n - 1] = (char)last;
+	}
+}
+
+/* Non-zero where a byte of `w` is '='. */
+static inline uint64_t
+equals_in(uint64_t w)
+{
+	w ^= UINT64_C(0x3d3d3d3d3d3d3d3d);
+	return (w - UINT64_C(0x0101010101010101)) & ~w & UINT64_C(0x8080808080808080);
+}
+
+static inline bool
+has_equals(const char *name, size_t n)
+{
+	uint64_t w, bad = 0;
+	if (n > 64)
+		return memchr(name, '=', n) != NULL;
+	if (n < 8) {
+		for (size_t i = 0; i < n; i++)
+			if (name[i] == '=')
+				return true;
+		return false;
+	}
+	for (size_t i = 0; i + 8 < n; i += 8) {
+		memcpy(&w, name + i, 8);
+		bad |= equals_in(w);
+	}
+	memcpy(&w, name + n - 8, 8);
+	return (bad | equals_in(w)) != 0;
+}
+
+#define IS(text) (memcmp(name, text, sizeof(text) - 1) == 0)
+
+static inline int
+known_id(const char *name, size_t len)
+{
+	switch (len) {
+	case 9:
+		return IS("PATH_INFO") ? SN_P_PATH_INFO : -1;
+	case 11:
+		if (IS("REQUEST_URI"))
+			return SN_P_REQUEST_URI;
+		if (IS("SCRIPT_NAME"))
+			return SN_P_SCRIPT_NAME;
+		if (IS("REMOTE_ADDR"))
+			return SN_P_REMOTE_ADDR;
+		return IS("HTTP_ACCEPT") ? SN_P_ACCEPT : -1;
+	case 12:
+		if (IS("QUERY_STRING"))
+			return SN_P_QUERY_STRING;
+		if (IS("CONTENT_TYPE"))
+			return SN_P_CONTENT_TYPE;
+		return IS("DOCUMENT_URI") ? SN_P_DOCUMENT_URI : -1;
+	case 14:
+		if (IS("REQUEST_METHOD"))
+			return SN_P_REQUEST_METHOD;
+		return IS("CONTENT_LENGTH") ? SN_P_CONTENT_LENGTH : -1;
+	case 22:
+		return IS("HTTP_TRANSFER_ENCODING") ? SN_P_TRANSFER_ENCODING : -1;
+	default:
+		return -1;
+	}
+}
+
+static inline uint16_t
+header_flags(const char *name, size_t len)
+{
+	if (len < 5 || !IS("HTTP_"))
+		return 0;
+	/* The server's CONTENT_* rules; what came as a header beside them could differ. */
+	bool dropped = (len == 10 && IS("HTTP_PROXY")) || (len == 17 && IS("HTTP_CONTENT_TYPE")) ||
+	               (len == 19 && IS("HTTP_CONTENT_LENGTH"));
+	return dropped ? SN_PARAM_HEADER | SN_PARAM_DROPPED : SN_PARAM_HEADER;
+}
+
+static inline void
+index_pair(const char *dst, struct sn_param *index, uint32_t i, uint16_t known[SN_P_KNOWN])
+{
+	struct sn_param *p = &index[i];
+	const char *name = dst + p->name;
+	int id = known_id(name, p->name_len);
+	p->flags = name[0] == 'H' ? header_flags(name, p->name_len) : 0;
+	if (id >= 0 && known[id] == 0 && i < SN_PARAMS_MAX)
+		known[id] = (uint16_t)(i + 1);
+}
+
+/* The slow path, once a NUL was counted too much: which kind of fault it is. */
+static int
+find_nul(const char *dst, const struct sn_param *index, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (memchr(dst + index[i].name, 0, index[i].name_len))
+			return -SN_PARAMS_NAME;
+	return -SN_PARAMS_VALUE;
+}
+
+static size_t
+count_nuls(const char *s, size_t len)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len;) {
+		/* Blocks short enough for byte counters: the compiler makes vectors of them. */
+		size_t stop = len - i > 240 ? i + 240 : len;
+		uint8_t block = 0;
+		for (; i < stop; i++)
+			block = (uint8_t)(block + (s[i] == 0));
+		n += block;
+	}
+	return n;
+}
+
+int
+sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
+                      struct sn_param *index, uint16_t known[SN_P_KNOWN])
+{
+	const uint8_t *p = src, *end = src + len;
+	uint32_t out = 0, n = 0;
+	bool equals = false;
+	memset(known, 0, SN_P_KNOWN * sizeof(known[0]));
+	*used = 0;
+	while (p < end) {
+		uint32_t name, value;
+		p = take_length(p, end, &name);
+		if (p)
+			p = take_length(p, end, &value);
+		if (sn_unlikely(!p || (uint64_t)name + value > (uint64_t)(end - p)))
+			return -SN_PARAMS_TRUNCATED;
+		if (sn_unlikely(name == 0 || name > UINT16_MAX))
+			return -SN_PARAMS_NAME;
+		/* Also in place: the two length bytes just read are room for the two NULs. */
+		struct sn_param *pair = &index[n];
+		pair->name = out;
+		pair->name_len = (uint16_t)name;
+		move(dst + out, p, name);
+		out += name;
+		dst[out++] = '\0';
+		equals |= has_equals(dst + pair->name, name);
+		pair->value = out;
+		pair->value_len = value;
+		move(dst + out, p + name, value);
+		out += value;
+		dst[out++] = '\0';
+		index_pair(dst, index, n, known);
+		p += (size_t)name + value;
+		n++;
+	}
+	*used = out;
+	if (sn_unlikely(equals))
+		return -SN_PARAMS_NAME;
+	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)n))
+		return find_nul(dst, index, n);
+	return 0;
+}
+
+int
+sn_params_decode_scgi(const uint8_t *src, size_t len, char *dst, size_t *used,
+                      struct sn_param *index, uint16_t known[SN_P_KNOWN])
+{
+	const char *p = dst, *end = dst + len;
+	uint32_t n = 0;
+	memset(known, 0, SN_P_KNOWN * sizeof(known[0]));
+	*used = 0;
+	if (len && (const char *)src != dst) /* the wire's form is the canonical one */
+		memmove(dst, src, len);
+	while (p < end) {
+		const char *name_end = memchr(p, 0, (size_t)(end - p));
+		if (!name_end || name_end + 1 == end)
+			return -SN_PARAMS_TRUNCATED;
+		size_t name = (size_t)(name_end - p);
+		if (name == 0 || name > UINT16_MAX || has_equals(p, name))
+			return -SN_PARAMS_NAME;
+		const char *value_end = memchr(name_end + 1, 0, (size_t)(end - name_end - 1));
+		if (!value_end)
+			return -SN_PARAMS_TRUNCATED;
+		index[n] = (struct sn_param){
+			.name = (uint32_t)(p - dst),
+			.name_len = (uint16_t)name,
+			.value = (uint32_t)(name_end + 1 - dst),
+			.value_len = (uint32_t)(value_end - name_end - 1),
+		};
+		index_pair(dst, index, n, known);
+		p = value_end + 1;
+		n++;
+	}
+	*used = len;
+	return 0;
+}
+
+const char *
+sn_params_fault_text(int fault)
+{
+	switch (fault < 0 ? -fault : fault) {
+	case SN_PARAMS_OK: return "no fault";
+	case SN_PARAMS_TRUNCATED: return "the request parameters are cut short";
+	case SN_PARAMS_NAME: return "a parameter name is empty, too long, or holds NUL or '='";
+	case SN_PARAMS_VALUE: return "a parameter value holds NUL";
+	case SN_PARAMS_METHOD: return "REQUEST_METHOD is missing";
+	default: return "the request parameters are malformed";
+	}
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Requests: parameters, index and struct in one block, so that a parked one is
+ * one small allocation; everything else that a request grows hangs off it and
+ * goes with the last reference. References may be dropped on any thread; all
+ * else is done by one thread at a time. Refuses to know sockets and records.
+ */
+#include "http/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/arena.h"
+#include "http/method.h"
+
+static long
+count_pairs(enum sn_params_form form, const uint8_t *src, size_t len)
+{
+	return form == SN_FORM_FCGI ? sn_params_count_fcgi(src, len)
+	                            : sn_params_count_scgi(src, len);
+}
+
+static unsigned
+count_headers(const struct sn_request *req)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < req->nparams; i++)
+		n += req->params[i].flags & SN_PARAM_HEADER;
+	return n;
+}
+
+/* The fields that are found among the parameters. */
+static int
+fill(struct sn_request *req)
+{
+	if (!req->known[SN_P_REQUEST_METHOD])
+		return -SN_PARAMS_METHOD;
+	const struct sn_param *p = &req->params[req->known[SN_P_REQUEST_METHOD] - 1];
+	if (p->value_len == 0)
+		return -SN_PARAMS_METHOD;
+	req->method_name = req->raw + p->value;
+	req->method = sn_method_bit(req->method_name, p->value_len);
+	req->query = "";
+	if (req->known[SN_P_QUERY_STRING]) {
+		p = &req->params[req->known[SN_P_QUERY_STRING] - 1];
+		req->query = req->raw + p->value;
+		req->query_len = p->value_len;
+	}
+	return 0;
+}
+
+int
+sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
+                 size_t len, unsigned max_headers, int *fault)
+{
+	struct sn_request *req = NULL;
+	int rc = SN_EINVAL;
+	*out = NULL;
+	*fault = 0;
+	if (len > UINT32_MAX / 2)
+		return SN_ELIMIT;
+	long n = count_pairs(form, src, len);
+	if (n < 0) {
+		*fault = (int)n;
+		return SN_EINVAL;
+	}
+	if (n > SN_PARAMS_MAX)
+		return SN_ELIMIT;
+	req = malloc(sizeof(*req) + (size_t)n * sizeof(req->params[0]) + len);
+	if (!req)
+		return SN_ENOMEM;
+	memset(req, 0, sizeof(*req));
+	atomic_init(&req->refs, 1);
+	sn_body_init(&req->body);
+	req->nparams = (uint32_t)n;
+	req->raw = (char *)&req->params[n];
+	size_t used;
+	*fault = form == SN_FORM_FCGI
+	                 ? sn_params_decode_fcgi(src, len, req->raw, &used, req->params, req->known)
+	                 : sn_params_decode_scgi(src, len, req->raw, &used, req->params, req->known);
+	req->raw_len = (uint32_t)used;
+	if (*fault == 0)
+		*fault = fill(req);
+	if (*fault < 0)
+		goto out;
+	rc = count_headers(req) > max_headers ? SN_ELIMIT : 0;
+out:
+	if (rc < 0) {
+		sn_request_unref(req);
+		req = NULL;
+	}
+	*out = req;
+	return rc;
+}
+
+/* Moves what lies in a buffer that will go into the request's own memory. */
+static int
+keep_path(struct sn_request *req, const char *buf, size_t room)
+{
+	struct sn_path *p = &req->path;
+	bool path = p->path >= buf && p->path < buf + room;
+	bool match = p->match >= buf && p->match < buf + room;
+	if (!path && !match)
+		return 0;
+	bool same = p->match == p->path;
+	size_t size = (size_t)p->len + 1;
+	char *own = sn_arena_alloc(&req->arena, same || !path || !match ? size : 2 * size);
+	if (!own)
+		return SN_ENOMEM;
+	if (path) {
+		p->path = memcpy(own, p->path, size);
+		if (same)
+			p->match = p->path;
+		own += size;
+	}
+	if (match && !same)
+		p->match = memcpy(own, p->match, size);
+	return 0;
+}
+
+int
+sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,
+                   const char **reason)
+{
+	const struct sn_path_in in = {
+		.script_name = sn_request_known(req, SN_P_SCRIPT_NAME),
+		.path_info = sn_request_known(req, SN_P_PATH_INFO),
+		.document_uri = sn_request_known(req, SN_P_DOCUMENT_URI),
+		.request_uri = sn_request_known(req, SN_P_REQUEST_URI),
+		.source = source,
+		.prefix = prefix,
+	};
+	char stack[1024];
+	char *buf = stack;
+	size_t room = sn_path_room(&in);
+	if (room > sizeof(stack)) {
+		buf = malloc(room);
+		if (!buf) {
+			*reason = "out of memory";
+			return 503;
+		}
+	}
+	int status = sn_path_resolve(&in, buf, &req->path, reason);
+	if (status == 0 && keep_path(req, buf, room) < 0) {
+		*reason = "out of memory";
+		status = 503;
+	}
+	if (status) /* nothing of the buffer may be left; an error page still wants a path */
+		req->path = (struct sn_path){ "/", "/", 1 };
+	if (buf != stack)
+		free(buf);
+	return status;
+}
+
+int
+sn_request_set_values(struct sn_request *req, const struct sn_value *values, uint32_t n)
+{
+	req->values = NULL;
+	req->nvalues = 0;
+	if (n == 0)
+		return 0;
+	struct sn_value *own = sn_arena_alloc(&req->arena, n * sizeof(*own));
+	if (!own)
+		return SN_ENOMEM;
+	memcpy(own, values, n * sizeof(*own));
+	req->values = own;
+	req->nvalues = n;
+	return 0;
+}
+
+void
+sn_request_unref(struct sn_request *req)
+{
+	if (!req || atomic_fetch_sub_explicit(&req->refs, 1, memory_order_release) != 1)
+		return;
+	atomic_thread_fence(memory_order_acquire);
+	const struct sn_sink_ops *sink = req->sink;
+	void *owner = req->owner;
+	if (req->json && req->json_free)
+		req->json_free(req->json);
+	sn_body_free(&req->body);
+	sn_arena_free(req->arena);
+	free(req);
+	/* Last: the owner may hold the memory limits that the request counted against. */
+	if (sink && sink->release)
+		sink->release(owner);
+}
+
+int64_t
+sn_request_content_length(const struct sn_request *req)
+{
+	const char *s = sn_request_known(req, SN_P_CONTENT_LENGTH);
+	int64_t n = 0;
+	if (!s || !*s)
+		return -1;
+	for (; *s; s++) {
+		if (*s < '0' || *s > '9')
+			return -2;
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, *s - '0', &n))
+			return -2;
+	}
+	return n;
+}
