@@ -1,1 +1,5 @@
-SN_CORE_SOURCES += src/route/matcher.h src/route/router.h
+SN_CORE_SOURCES += \
+	src/route/matcher.c src/route/matcher.h \
+	src/route/router.c src/route/router.h \
+	src/route/rule.c src/route/rule.h \
+	src/route/segment.c

@@ -15,14 +15,17 @@ struct sn_matcher;
 struct sn_match {
 	const struct sn_endpoint *endpoint;
 	const struct sn_rule_info *info;
-	uint64_t allow; /* methods of every rule that matches the path (HEAD with GET, OPTIONS) */
+	/* Methods of every rule that matches the path (HEAD with GET, OPTIONS). Complete
+	 * when nothing answers the method; a found one stops the search. */
+	uint64_t allow;
 	uint32_t nvalues;
 	struct sn_value values[SN_ROUTE_VALUES_MAX];
 };
 
 enum sn_match_result { SN_MATCH_FOUND, SN_MATCH_NO_PATH, SN_MATCH_NO_METHOD };
 
-/* Checks one rule's syntax: SN_EINVAL with what is wrong, where, and the mend. */
+/* Checks one rule's syntax: SN_EINVAL with what is wrong, where, and the mend. `info`
+ * (may be NULL) gets the variables' number and converters; their names are NULL. */
 int sn_rule_check(const char *rule, struct sn_rule_info *info, struct sn_why *why);
 /* Borrows the endpoints. A rule that two endpoints share for one method is SN_EINVAL,
  * naming both places. */
@@ -30,13 +33,17 @@ int sn_matcher_new(struct sn_matcher **out, const struct sn_endpoint *endpoints,
                    struct sn_why *why);
 void sn_matcher_free(struct sn_matcher *m);
 /* `path` is sn_path.match. HEAD falls back to GET; among rules the more specific wins:
- * static text before converters, int, float and uuid before string before path.
+ * static text before converters, int, float and uuid before string before path,
+ * decided at the first segment that differs. The path is compared exactly: "/a" and
+ * "/a/" are two paths. Needs no memory but for a path of several KiB against a segment
+ * with several variables; when that is not to be had, the segment does not match.
  * A more specific rule without the method does not hide a less specific one with it. */
 enum sn_match_result sn_matcher_find(const struct sn_matcher *m, const char *path, size_t len,
                                      uint64_t method, struct sn_match *out);
-/* The endpoint that hides rule `rule` of `m2`'s endpoint for a method in `methods`:
- * one of `m` that answers every path the rule matches (same rule up to variable
- * names). NULL: none. For `check`. */
+/* The endpoint of `m` that hides `endpoint` of a table asked later, for one of its
+ * methods at least: one that answers every path of its rule (the same rule up to
+ * variable names, or any that answers the one path of a rule without variables).
+ * NULL: none. For `check`. */
 const struct sn_endpoint *sn_matcher_shadows(const struct sn_matcher *m,
                                              const struct sn_endpoint *endpoint);
 /* The compiled info of an endpoint's rule. */

@@ -11,3 +11,6 @@ sn_test_ldadd = libsn.la -lcmocka
 UNIT_TESTS += tests/unit/test_ring
 tests_unit_test_ring_SOURCES = tests/unit/test_ring.c
 tests_unit_test_ring_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_matcher
+tests_unit_test_matcher_SOURCES = tests/unit/test_matcher.c
+tests_unit_test_matcher_LDADD = $(sn_test_ldadd)
