@@ -196,7 +196,7 @@ sn_response_header_n(struct sn_response *res, const char *name, size_t name_len,
 static int64_t
 body_length(const struct sn_response *res)
 {
-	if (res->pull)
+	if (res->pull || res->started)
 		return res->length;
 	return res->ext ? (int64_t)res->ext_len : (int64_t)res->body.len;
 }

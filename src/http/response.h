@@ -22,7 +22,7 @@ struct sn_response {
 	int status;             /* 0: not set: sn_response_final_status() */
 	bool has_type, has_vary;
 	bool can_send;          /* a blocking thread: sn_response_send() may be used */
-	bool started;           /* the head has gone (sn_response_send) */
+	bool started;           /* the body is streamed by the sink's write; set before its start() */
 	bool gone;              /* sn_response_send() saw SN_EGONE: the sink has ended the request */
 	bool raw_body_known;    /* a body was set, be it of length 0 */
 	size_t head_limit;
