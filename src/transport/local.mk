@@ -1,1 +1,4 @@
-SN_SOURCES += src/transport/wire.h
+SN_SOURCES += \
+	src/transport/fastcgi.c \
+	src/transport/scgi.c \
+	src/transport/wire.c src/transport/wire.h

@@ -23,7 +23,8 @@ enum sn_wire_type {
 	SN_WIRE_BODY_END,   /* body complete */
 	SN_WIRE_ABORT,      /* the peer no longer wants request `id` */
 	SN_WIRE_REPLY,      /* `data` (inside the wire's own state, valid until the next call)
-	                       is to be sent as it is: management answers, refusals */
+	                       is to be sent as it is: management answers (id 0, keep), and the
+	                       refusal of an unknown role (its id and `keep`) */
 	SN_WIRE_FAULT       /* protocol broken: nothing more can be read; `fault` says why.
 	                       Every later call says the same. */
 };
@@ -33,7 +34,9 @@ enum sn_wire_fault {
 	SN_WIRE_F_VERSION,   /* FastCGI record version is not 1 */
 	SN_WIRE_F_ORDER,     /* a record that cannot come now */
 	SN_WIRE_F_LENGTH,    /* a record or netstring whose length is impossible */
-	SN_WIRE_F_SYNTAX,    /* SCGI: not a netstring, no CONTENT_LENGTH or SCGI=1 */
+	SN_WIRE_F_SYNTAX,    /* SCGI: not a netstring */
+	SN_WIRE_F_TOO_LARGE  /* SCGI: a netstring over limits->params. BEGIN came before it and
+	                        was answered, so the connection can still say 431 */
 };
 
 struct sn_wire_event {
@@ -45,20 +48,23 @@ struct sn_wire_event {
 	size_t len;
 };
 
-#define SN_WIRE_REPLY_MAX 128
+#define SN_WIRE_REPLY_MAX 80 /* GET_VALUES_RESULT with all three values */
+#define SN_FCGI_SEEN 4
 
-struct sn_fcgi { /* see fastcgi.c for the meaning of the fields */
-	uint8_t header[8];
-	uint8_t have;         /* bytes of the header, or of a small body, collected so far */
+struct sn_fcgi { /* idle connections hold one each: 56 bytes; see fastcgi.c */
+	uint8_t header[8];    /* of the current record */
+	uint8_t have;         /* bytes of the header, the BEGIN body or a pair collected so far */
 	uint8_t phase, stage, fault;
 	uint16_t active;      /* id of the accepted request; 0: none */
-	uint16_t seen;        /* last id that ended or was refused: its late records are ignored */
-	uint16_t content;     /* content bytes left of this record */
+	uint16_t pending;     /* id of a BEGIN that was not yet accepted or refused; 0: none */
+	uint16_t seen[SN_FCGI_SEEN]; /* last ids that ended or were refused: late records are ignored */
+	uint8_t seen_next;
 	uint8_t padding;      /* padding bytes left */
-	uint8_t small[64];    /* BEGIN body; GET_VALUES names being collected */
-	uint16_t small_len;
+	uint16_t content;     /* content bytes left of this record */
+	uint8_t small[16];    /* BEGIN body; a GET_VALUES name */
+	uint32_t name, value; /* GET_VALUES: bytes left of the current pair */
 	uint8_t asked;        /* GET_VALUES: which of the known names were asked for */
-	uint16_t skip;        /* GET_VALUES: bytes of the current pair to pass over */
+	uint8_t name_len;     /* GET_VALUES: 0: a name that cannot be a known one */
 };
 
 struct sn_scgi {
@@ -90,14 +96,19 @@ struct sn_wire_ops {
 	 * with 0 bytes consumed; call also with len 0 until SN_WIRE_MORE. */
 	size_t (*feed)(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data,
 	               size_t len, struct sn_wire_event *ev);
-	/* After BEGIN: take the request, or refuse it (then its records are passed over;
-	 * writes the refusal frame to `out`, at least 32 bytes; the length is returned). */
+	/* After BEGIN, before the next feed: take the request (only while no other is taken),
+	 * or refuse it (then its records are passed over; writes the refusal frame to `out`,
+	 * at least 32 bytes; the length is returned: 0 for SCGI, close then). */
 	void (*accept)(struct sn_wire *w, uint16_t id);
 	size_t (*refuse)(struct sn_wire *w, uint16_t id, uint8_t *out);
-	/* After PARAMS_END: the length of the body (SCGI; no-op for FastCGI). */
+	/* What the protocol asks of the parameters beyond their form (SCGI: CONTENT_LENGTH
+	 * first, SCGI=1). 0, or the HTTP status to answer and its reason. */
+	int (*check)(const struct sn_request *req, const char **reason);
+	/* After PARAMS_END: the length of the body (SCGI; no-op for FastCGI). SCGI without it:
+	 * what comes is passed over, and BODY_END never comes. */
 	void (*expect)(struct sn_wire *w, uint64_t body);
-	/* The answer is complete: a new BEGIN may come; what is left of this request's
-	 * body is passed over silently. */
+	/* The answer is complete (or the request was aborted): a new BEGIN may come; what is
+	 * left of this request's body is passed over silently. */
 	void (*release)(struct sn_wire *w, uint16_t id);
 	/* True when the body of the accepted request has not ended yet. */
 	bool (*receiving)(const struct sn_wire *w);
@@ -119,7 +130,7 @@ sn_wire_init(struct sn_wire *w, const struct sn_wire_ops *ops)
 	w->ops = ops;
 }
 
-/* "record version is not 1", for the log. */
+/* "the record version is not 1", for the log. */
 const char *sn_wire_fault_text(enum sn_wire_fault fault);
 
 #endif
