@@ -115,9 +115,9 @@ end_of_line(struct sn_cgi_head *h, struct sn_response *res, struct sn_why *why)
 	h->line.len = 0;
 	if (len)
 		return take_line(h, res, s, len, why);
-	/* RFC 3875 6.2.3: a Location without a Status is a redirect. */
-	if (h->status || h->location)
-		res->status = h->status ? h->status : 302;
+	/* RFC 3875 6.2.3 and 6.3.3: a Location without a Status is a redirect, all else 200,
+	 * also without a body. */
+	res->status = h->status ? h->status : h->location ? 302 : 200;
 	h->done = true;
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <json-c/json.h>
 
 #include "http/arena.h"
+#include "http/path.h"
 #include "http/query.h"
 #include "native/native_priv.h"
 
@@ -444,6 +445,8 @@ parse_json(struct sn_request *req)
 		error = json_complaint(req, text, at, "unexpected character after the value");
 	else if (sn_json_strict(text, len, &at, &what) < 0)
 		error = json_complaint(req, text, at, what);
+	else if (!sn_utf8_valid(text, len)) /* json-c takes surrogates and 5-byte forms */
+		error = "the text is not UTF-8";
 	else if (!sn_json_finite(obj))
 		error = "a number is too large";
 	json_tokener_free(tok);

@@ -235,7 +235,7 @@ wait_for(struct fake_sink *s, int ms, bool stuck)
 	}
 	pthread_mutex_lock(&s->mtx);
 	int rc = 0;
-	while (rc == 0 && !(stuck ? s->waiter != NULL : ended(s)))
+	while (rc == 0 && !ended(s) && !(stuck && s->waiter))
 		rc = pthread_cond_timedwait(&s->changed, &s->mtx, &until);
 	bool ok = stuck ? s->waiter != NULL : ended(s);
 	pthread_mutex_unlock(&s->mtx);

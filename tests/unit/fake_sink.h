@@ -40,7 +40,7 @@ void fake_sink_drain(struct fake_sink *s);
 /* The peer goes: marks the request, wakes a waiting producer. */
 void fake_sink_go(struct fake_sink *s, struct sn_request *req);
 /* Waits until the answer is complete or cut, or a producer waits for room.
- * False after `ms` milliseconds. */
+ * False after `ms` milliseconds; wait_stuck also as soon as the answer has ended. */
 bool fake_sink_wait_end(struct fake_sink *s, int ms);
 bool fake_sink_wait_stuck(struct fake_sink *s, int ms);
 /* The value of a header in the recorded head, any case; in a static buffer. NULL: absent. */

@@ -14,3 +14,42 @@ tests_unit_test_ring_LDADD = $(sn_test_ldadd)
 UNIT_TESTS += tests/unit/test_matcher
 tests_unit_test_matcher_SOURCES = tests/unit/test_matcher.c
 tests_unit_test_matcher_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_native_table
+tests_unit_test_native_table_SOURCES = tests/unit/test_native_table.c tests/unit/fake_sink.c tests/unit/fake_sink.h
+tests_unit_test_native_table_LDADD = $(sn_test_ldadd)
+# Loaded modules find the program's own copy of the public functions.
+tests_unit_test_native_table_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+native_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nonexistent
+check_LTLIBRARIES += tests/unit/native_module.la tests/unit/native_module_old.la \
+	tests/unit/native_module_size.la tests/unit/native_module_none.la \
+	tests/unit/native_module_entry.la tests/unit/native_module_init.la
+tests_unit_native_module_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_old_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_old_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_OLD
+tests_unit_native_module_old_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_size_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_size_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_SIZE
+tests_unit_native_module_size_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_none_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_none_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_NO_ENTRY
+tests_unit_native_module_none_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_entry_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_entry_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_BAD_ENTRY
+tests_unit_native_module_entry_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_init_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_init_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_BAD_INIT
+tests_unit_native_module_init_la_LDFLAGS = $(native_module_ldflags)
+
+UNIT_TESTS += tests/unit/test_request_api
+tests_unit_test_request_api_SOURCES = tests/unit/test_request_api.c tests/unit/fake_sink.c tests/unit/fake_sink.h
+tests_unit_test_request_api_LDADD = $(sn_test_ldadd) $(JSONC_LIBS)
+
+UNIT_TESTS += tests/unit/test_response_api
+tests_unit_test_response_api_SOURCES = tests/unit/test_response_api.c tests/unit/fake_sink.c tests/unit/fake_sink.h
+tests_unit_test_response_api_LDADD = $(sn_test_ldadd) $(JSONC_LIBS)
+
+UNIT_TESTS += tests/unit/test_fcgx
+tests_unit_test_fcgx_SOURCES = tests/unit/test_fcgx.c tests/unit/fake_sink.c tests/unit/fake_sink.h
+tests_unit_test_fcgx_LDADD = $(sn_test_ldadd) $(FCGI_LIBS)
+
