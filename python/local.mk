@@ -1,6 +1,17 @@
 # The package users import, installed where only the daemon and a .pth file look,
 # so that adding it to a venv's path brings nothing else along.
 snacgipydir = $(pkgpylibdir)/snacgi
-dist_snacgipy_DATA = python/snacgi/__init__.py
+dist_snacgipy_DATA = \
+	python/snacgi/__init__.py \
+	python/snacgi/_json.py \
+	python/snacgi/_multidict.py \
+	python/snacgi/_newrequest.py \
+	python/snacgi/_routing.py \
+	python/snacgi/_url.py \
+	python/snacgi/_version.py \
+	python/snacgi/exceptions.py \
+	python/snacgi/py.typed
 snaxumpydir = $(pkgpylibdir)/snaxum
-dist_snaxumpy_DATA = python/snaxum/__init__.py
+dist_snaxumpy_DATA = \
+	python/snaxum/__init__.py \
+	python/snaxum/py.typed

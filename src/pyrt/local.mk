@@ -1,6 +1,19 @@
 # The core is built twice: into the daemon, and as the extension _snacgi.
 SN_PYCORE_SOURCES += \
+	src/pyrt/core/answer.c \
 	src/pyrt/core/core.h \
+	src/pyrt/core/core_priv.h \
+	src/pyrt/core/drain.c \
+	src/pyrt/core/exc.c \
+	src/pyrt/core/hdrlist.c \
+	src/pyrt/core/headers.c \
+	src/pyrt/core/json.c \
+	src/pyrt/core/jsonread.c \
+	src/pyrt/core/module.c \
+	src/pyrt/core/reqfields.c \
+	src/pyrt/core/reqnew.c \
+	src/pyrt/core/request.c \
+	src/pyrt/core/response.c \
 	src/pyrt/py.h
 
 SN_SOURCES += \

@@ -13,4 +13,7 @@
 #error "snacgi needs Python 3.10 or later"
 #endif
 
+/* PyArg_ParseTupleAndKeywords() takes the names without const (until 3.13). */
+#define SN_KW(name) ((char *)(name))
+
 #endif

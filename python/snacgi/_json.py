@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""JSON where the core's own reader and writer ask for help.
+
+Reading: the standard library's scanner, except that NaN and Infinity are
+refused, as the writer refuses them. Writing: what common objects become; their
+modules are never imported here, only recognised when somebody else did.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Callable, NoReturn
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+#: (text, index) -> (value, end); raises StopIteration or ValueError.
+scan_once: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
+
+
+def loads(data: bytes) -> Any:
+    """json.loads of bytes in UTF-8, UTF-16 or UTF-32; ValueError names the position."""
+    return _decoder.decode(data.decode(json.detect_encoding(data)))
+
+
+def _numpy(obj: Any) -> Any:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return _refuse
+    if isinstance(obj, numpy.ndarray):
+        if obj.dtype.kind in "mM":  # times: ISO 8601; NaT is null
+            return [None if s == "NaT" else s for s in numpy.datetime_as_string(obj)] if (
+                obj.dtype.kind == "M" and obj.ndim == 1
+            ) else obj.astype(str).tolist()
+        return obj.tolist()
+    if isinstance(obj, numpy.generic):
+        if obj.dtype.kind in "mM":
+            return None if numpy.isnat(obj) else str(obj)
+        return obj.item()
+    return _refuse
+
+
+def _frames(obj: Any) -> Any:
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        if isinstance(obj, pandas.DataFrame):
+            return obj.to_dict(orient="records")
+        if isinstance(obj, (pandas.Series, pandas.Index)):
+            return obj.tolist()
+        if obj is pandas.NaT or obj is pandas.NA:
+            return None
+    polars = sys.modules.get("polars")
+    if polars is not None:
+        if isinstance(obj, polars.DataFrame):
+            return obj.to_dicts()
+        if isinstance(obj, polars.Series):
+            return obj.to_list()
+    return _refuse
+
+
+def _standard(obj: Any) -> Any:
+    datetime = sys.modules.get("datetime")
+    if datetime is not None and isinstance(obj, (datetime.date, datetime.time)):
+        return obj.isoformat()  # datetime is a date
+    uuid = sys.modules.get("uuid")
+    if uuid is not None and isinstance(obj, uuid.UUID):
+        return str(obj)
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(obj, decimal.Decimal):
+        return str(obj)
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(obj, enum.Enum):
+        return obj.value
+    dataclasses = sys.modules.get("dataclasses")
+    if dataclasses is not None and dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
+    return _refuse
+
+
+_refuse: Any = object()
+
+
+def default(obj: Any) -> Any:
+    """What stands for ``obj`` in JSON; TypeError when nothing does.
+
+    numpy scalars and arrays, pandas and polars frames (a list of records) and
+    series, date, time and datetime (ISO 8601), UUID and Decimal (text), Enum
+    (its value), dataclasses (an object).
+    """
+    for known in (_standard, _numpy, _frames):
+        value = known(obj)
+        if value is not _refuse:
+            return value
+    raise TypeError("not JSON")

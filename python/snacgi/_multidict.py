@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A dict that remembers every value of a repeated key, with werkzeug's names."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Iterator, Optional
+
+
+class MultiDict(dict[str, str]):
+    """``d[key]`` is the first value; ``getlist`` gives all. Do not change it."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__()
+        self._pairs = list(pairs)
+        for key, value in self._pairs:
+            self.setdefault(key, value)
+
+    def get(  # type: ignore[override]
+        self, key: str, default: Any = None, type: Optional[Callable[[str], Any]] = None
+    ) -> Any:
+        """The first value, through ``type`` when given; ``default`` when it is absent or ``type`` raises ValueError."""
+        try:
+            value = self[key]
+        except KeyError:
+            return default
+        if type is None:
+            return value
+        try:
+            return type(value)
+        except ValueError:
+            return default
+
+    def getlist(self, key: str, type: Optional[Callable[[str], Any]] = None) -> list[Any]:
+        """Every value of ``key``; those for which ``type`` raises ValueError are left out."""
+        values: list[Any] = []
+        for name, value in self._pairs:
+            if name != key:
+                continue
+            try:
+                values.append(value if type is None else type(value))
+            except ValueError:
+                pass
+        return values
+
+    def lists(self) -> Iterator[tuple[str, list[str]]]:
+        """(key, every value) for each key."""
+        for key in self:
+            yield key, self.getlist(key)
+
+    def to_dict(self, flat: bool = True) -> dict[str, Any]:
+        """A plain dict: of first values, or of lists when not ``flat``."""
+        return dict(self) if flat else dict(self.lists())

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Python exceptions become a log line and an answer here, and nowhere else.
+ * Whatever goes wrong on the way (memory, a broken __str__), the request still
+ * gets its 500. Runs under the GIL.
+ */
+#include "pyrt/core/core_priv.h"
+
+#include "base/log.h"
+
+/* The exception that is set, taken and normalised; all new references. */
+struct taken {
+	PyObject *type, *value, *tb;
+};
+
+static void
+take(struct taken *e)
+{
+	PyErr_Fetch(&e->type, &e->value, &e->tb);
+	PyErr_NormalizeException(&e->type, &e->value, &e->tb);
+	if (e->value && e->tb)
+		PyException_SetTraceback(e->value, e->tb);
+}
+
+static void
+drop(struct taken *e)
+{
+	Py_XDECREF(e->type);
+	Py_XDECREF(e->value);
+	Py_XDECREF(e->tb);
+}
+
+/* New reference; never NULL unless memory is gone, never leaves an exception. */
+static PyObject *
+traceback_text(const struct taken *e)
+{
+	static PyObject *format_slot;
+	PyObject *format, *lines = NULL, *empty = NULL, *text = NULL;
+
+	if (!e->type)
+		return PyUnicode_FromString("no exception is set");
+	format = sn_pycore_lazy(&format_slot, "traceback", "format_exception");
+	if (format)
+		lines = PyObject_CallFunctionObjArgs(format, e->type, e->value ? e->value : Py_None,
+		                                     e->tb ? e->tb : Py_None, NULL);
+	empty = lines ? PyUnicode_FromString("") : NULL;
+	if (empty)
+		text = PyUnicode_Join(empty, lines);
+	Py_XDECREF(lines);
+	Py_XDECREF(empty);
+	PyErr_Clear();
+	if (!text && PyExceptionClass_Check(e->type))
+		text = PyUnicode_FromFormat("%s (its traceback cannot be shown)", PyExceptionClass_Name(e->type));
+	if (!text)
+		PyErr_Clear();
+	return text;
+}
+
+PyObject *
+sn_pycore_traceback(void)
+{
+	struct taken e;
+	PyObject *text;
+
+	take(&e);
+	text = traceback_text(&e);
+	drop(&e);
+	return text ? text : PyUnicode_FromString("out of memory");
+}
+
+/* New reference: bytes that can be printed whatever the text holds. NULL: no memory. */
+static PyObject *
+printable(PyObject *text)
+{
+	PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+
+	if (!bytes)
+		PyErr_Clear();
+	return bytes;
+}
+
+/* ---- HTTPException ---------------------------------------------------------- */
+
+/* 1: an exception that is an answer; 0: not; never an exception. */
+static int
+is_http(PyObject *value)
+{
+	static PyObject *class_slot;
+	PyObject *class = sn_pycore_lazy(&class_slot, "snacgi.exceptions", "HTTPException");
+	int rc = class && value ? PyObject_IsInstance(value, class) : 0;
+
+	if (rc < 0 || !class)
+		PyErr_Clear();
+	return rc > 0;
+}
+
+/* From (response or None, code, description or None, headers). */
+static int
+fill_http(struct sn_response *res, PyObject *parts, const char *name)
+{
+	PyObject *response, *description, *headers, *list = NULL;
+	const char *text;
+	int code, rc = -1;
+
+	if (!PyArg_ParseTuple(parts, "OiOO", &response, &code, &description, &headers))
+		return -1;
+	if (response != Py_None)
+		return sn_pyanswer_fill(res, response, name);
+	if (code < 200 || code > 599) {
+		PyErr_Format(PyExc_ValueError, "an HTTPException's code must be from 200 to 599, not %d", code);
+		return -1;
+	}
+	if (headers != Py_None) {
+		/* As a tuple's headers: checked in one place. */
+		PyObject *with = Py_BuildValue("(OiO)", Py_None, code, headers);
+		rc = with ? sn_pyanswer_fill(res, with, name) : -1;
+		Py_XDECREF(with);
+		if (rc < 0)
+			return -1;
+	}
+	text = PyUnicode_Check(description) ? PyUnicode_AsUTF8(description) : NULL;
+	if (!text && PyErr_Occurred())
+		return -1;
+	rc = sn_response_error_page(res, code, text);
+	if (rc < 0)
+		PyErr_NoMemory();
+	Py_XDECREF(list);
+	return rc;
+}
+
+/* 0: answered; -1 with an exception that is to be answered instead. */
+static int
+answer_http(struct sn_response *res, PyObject *value, const char *name)
+{
+	PyObject *parts = PyObject_CallMethod(value, "_answer", NULL);
+	int rc = parts ? fill_http(res, parts, name) : -1;
+
+	Py_XDECREF(parts);
+	return rc;
+}
+
+/* ---- everything else ------------------------------------------------------- */
+
+/* A cancelled task whose peer is gone, or that was answered 504, is no news. */
+static bool
+is_quiet(const struct sn_response *res, const struct taken *e)
+{
+	static PyObject *class_slot;
+	PyObject *class;
+	bool quiet;
+
+	if (!res->req || !sn_request_marked(res->req) || !e->type)
+		return false;
+	class = sn_pycore_lazy(&class_slot, "asyncio", "CancelledError");
+	quiet = class && PyErr_GivenExceptionMatches(e->type, class);
+	if (!class)
+		PyErr_Clear();
+	return quiet;
+}
+
+static void
+answer_failure(struct sn_response *res, const struct taken *e, const char *name)
+{
+	PyObject *text = NULL, *bytes = NULL;
+	const char *shown = name && *name ? name : "a handler";
+
+	sn_response_reset(res);
+	if (!is_quiet(res, e)) {
+		text = traceback_text(e);
+		bytes = printable(text);
+		sn_log_for(SN_LOG_ERROR, res->req ? res->req->id : 0, "%s failed:\n%s", shown,
+		           bytes ? PyBytes_AS_STRING(bytes) : "out of memory");
+	}
+	if (sn_response_error_page(res, 500, bytes && sn_pycore_state()->debug ? PyBytes_AS_STRING(bytes) : NULL) < 0) {
+		/* No memory for a page: a bare 500 needs none. */
+		sn_response_reset(res);
+		res->status = 500;
+	}
+	Py_XDECREF(text);
+	Py_XDECREF(bytes);
+}
+
+void
+sn_pyanswer_exception(struct sn_response *res, const char *name)
+{
+	struct taken e, second;
+
+	take(&e);
+	sn_response_reset(res);
+	if (!is_http(e.value)) {
+		answer_failure(res, &e, name);
+	} else if (answer_http(res, e.value, name) < 0) {
+		take(&second);
+		answer_failure(res, &second, name);
+		drop(&second);
+	}
+	drop(&e);
+	PyErr_Clear();
+}

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Python objects into JSON text, byte for byte what
+ * json.dumps(obj, ensure_ascii=False, separators=(',', ':')) gives, at a few
+ * nanoseconds a value. Differences, both on purpose: what is not JSON (NaN,
+ * Infinity, lone surrogates) is an error or null, and errors name the place as
+ * "$.a[3]". Knows nothing of requests. Runs under the GIL.
+ *
+ * Foreign code runs only in the hook, in iteration of list subclasses and in
+ * items() of dict subclasses; every object is held while it is written, so that
+ * such code may change the containers.
+ */
+#include "pyrt/core/core_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define JSON_DEPTH_MAX 1000 /* as deep as json.dumps gets; about 200 bytes of stack each */
+#define PLACE_MAX 400
+
+/* What is being written, innermost first: for places, and against circles. */
+struct frame {
+	const struct frame *up;
+	PyObject *obj;    /* the container, or the object given to the hook */
+	PyObject *key;    /* dict: of the value being written; borrowed from a held one */
+	Py_ssize_t index; /* list or tuple; -1: neither (hook) */
+	unsigned depth;
+};
+
+struct writer {
+	struct sn_buf *out;
+	PyObject *hook;
+	bool nan_null;
+};
+
+static int write_value(struct writer *w, PyObject *v, const struct frame *up);
+
+/* ---- errors and places ------------------------------------------------- */
+
+static void
+place_key(struct sn_buf *b, PyObject *key)
+{
+	PyObject *text = PyUnicode_Check(key) ? Py_NewRef(key) : PyObject_Repr(key);
+	const char *s = text ? PyUnicode_AsUTF8(text) : NULL;
+
+	if (!s) {
+		PyErr_Clear();
+		sn_buf_adds(b, "[?]");
+	} else if (PyUnicode_IsIdentifier(text) == 1) {
+		sn_buf_addf(b, ".%.80s", s);
+	} else {
+		sn_buf_addf(b, "[\"%.80s\"]", s);
+	}
+	Py_XDECREF(text);
+}
+
+/* "$.rows[3].name" into `b`; the middle of a very deep place is left out. */
+static void
+place(struct sn_buf *b, const struct frame *at)
+{
+	const struct frame *chain[16];
+	unsigned total = at ? at->depth : 0, n = 0;
+
+	for (; at && n < SN_COUNT(chain); at = at->up)
+		chain[n++] = at;
+	sn_buf_adds(b, "$");
+	if (total > n)
+		sn_buf_adds(b, "...");
+	while (n-- > 0) {
+		if (chain[n]->key)
+			place_key(b, chain[n]->key);
+		else if (chain[n]->index >= 0)
+			sn_buf_addf(b, "[%zd]", chain[n]->index);
+	}
+}
+
+/* Raises `type` with "<place> <text>". Returns -1. */
+static int
+fail(PyObject *type, const struct frame *at, const char *fmt, ...)
+{
+	char store[PLACE_MAX];
+	struct sn_buf b;
+	PyObject *text = NULL;
+	va_list ap;
+
+	sn_buf_init(&b, store, sizeof(store));
+	place(&b, at);
+	va_start(ap, fmt);
+	text = PyUnicode_FromFormatV(fmt, ap);
+	va_end(ap);
+	if (text && sn_buf_terminate(&b) == 0)
+		PyErr_Format(type, "%s %U", b.data, text);
+	else if (text)
+		PyErr_SetObject(type, text);
+	Py_XDECREF(text);
+	sn_buf_free(&b);
+	return -1;
+}
+
+static int
+no_memory(void)
+{
+	PyErr_NoMemory();
+	return -1;
+}
+
+static inline int
+put(struct writer *w, const char *s, size_t len)
+{
+	return sn_likely(sn_buf_add(w->out, s, len) == 0) ? 0 : no_memory();
+}
+
+static inline int
+put_char(struct writer *w, char c)
+{
+	if (sn_unlikely(sn_buf_reserve(w->out, 1) < 0))
+		return no_memory();
+	w->out->data[w->out->len++] = c;
+	return 0;
+}
+
+/* ---- text ----------------------------------------------------------------- */
+
+/* 0: as it is; 'u': \u00XX; else the letter after the backslash. */
+static const char escape[128] = {
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+	['"'] = '"', ['\\'] = '\\',
+};
+
+/* One ASCII character; room for six bytes. */
+static inline char *
+put_escaped(char *p, uint8_t c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char e = escape[c];
+
+	if (sn_likely(!e)) {
+		*p++ = (char)c;
+	} else if (e != 'u') {
+		*p++ = '\\';
+		*p++ = e;
+	} else {
+		memcpy(p, "\\u00", 4);
+		p[4] = hex[c >> 4];
+		p[5] = hex[c & 15];
+		p += 6;
+	}
+	return p;
+}
+
+/* Non-zero when one of eight ASCII bytes needs an escape. */
+static inline uint64_t
+needs_escape(uint64_t x)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t quote = x ^ (ones * '"'), slash = x ^ (ones * '\\');
+
+	return ((x - ones * 0x20) | (quote - ones) | (slash - ones)) & high;
+}
+
+#define CHUNK 512 /* characters between two checks for room */
+
+static int
+write_ascii(struct writer *w, const uint8_t *s, size_t len)
+{
+	char *p;
+
+	if (sn_unlikely(sn_buf_reserve(w->out, len + 2) < 0))
+		return no_memory();
+	p = w->out->data + w->out->len;
+	*p++ = '"';
+	while (len >= 8) {
+		uint64_t x;
+		memcpy(&x, s, 8);
+		if (sn_unlikely(needs_escape(x)))
+			break;
+		memcpy(p, &x, 8);
+		p += 8;
+		s += 8;
+		len -= 8;
+	}
+	while (len > 0 && len < 8 && !escape[*s]) {
+		*p++ = (char)*s++;
+		len--;
+	}
+	if (sn_likely(len == 0)) {
+		*p++ = '"';
+		w->out->len = (size_t)(p - w->out->data);
+		return 0;
+	}
+	w->out->len = (size_t)(p - w->out->data);
+	while (len > 0) {
+		size_t n = len < CHUNK ? len : CHUNK;
+		if (sn_buf_reserve(w->out, n * 6 + 1) < 0)
+			return no_memory();
+		p = w->out->data + w->out->len;
+		for (size_t i = 0; i < n; i++)
+			p = put_escaped(p, s[i]);
+		w->out->len = (size_t)(p - w->out->data);
+		s += n;
+		len -= n;
+	}
+	return put_char(w, '"');
+}
+
+/* One character that is not ASCII, as UTF-8; room for four bytes. */
+static inline char *
+put_utf8(char *p, Py_UCS4 c)
+{
+	if (c < 0x800) {
+		*p++ = (char)(0xc0 | (c >> 6));
+	} else if (c < 0x10000) {
+		*p++ = (char)(0xe0 | (c >> 12));
+		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
+	} else {
+		*p++ = (char)(0xf0 | (c >> 18));
+		*p++ = (char)(0x80 | ((c >> 12) & 0x3f));
+		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
+	}
+	*p++ = (char)(0x80 | (c & 0x3f));
+	return p;
+}
+
+/* The other kinds of text. 1: a lone surrogate at *bad. */
+static int
+write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
+{
+	int kind = (int)PyUnicode_KIND(s);
+	const void *data = PyUnicode_DATA(s);
+	Py_ssize_t len = PyUnicode_GET_LENGTH(s), i = 0;
+
+	if (put_char(w, '"') < 0)
+		return -1;
+	while (i < len) {
+		Py_ssize_t end = len - i < CHUNK ? len : i + CHUNK;
+		if (sn_buf_reserve(w->out, (size_t)(end - i) * 6) < 0)
+			return no_memory();
+		char *p = w->out->data + w->out->len;
+		for (; i < end; i++) {
+			Py_UCS4 c = PyUnicode_READ(kind, data, i);
+			if (c < 0x80) {
+				p = put_escaped(p, (uint8_t)c);
+			} else if (sn_unlikely(Py_UNICODE_IS_SURROGATE(c))) {
+				*bad = i;
+				return 1;
+			} else {
+				p = put_utf8(p, c);
+			}
+		}
+		w->out->len = (size_t)(p - w->out->data);
+	}
+	return put_char(w, '"');
+}
+
+/* `is_key`: nothing may stand for a bad one. */
+static int
+write_text(struct writer *w, PyObject *s, const struct frame *at, bool is_key)
+{
+	size_t begin = w->out->len;
+	Py_ssize_t bad = 0;
+	int rc;
+
+#if PY_VERSION_HEX < 0x030c0000
+	if (PyUnicode_READY(s) < 0)
+		return -1;
+#endif
+	if (sn_likely(PyUnicode_IS_ASCII(s)))
+		return write_ascii(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s));
+	rc = write_wide(w, s, &bad);
+	if (rc <= 0)
+		return rc;
+	if (w->nan_null && !is_key) {
+		w->out->len = begin;
+		return put(w, "null", 4);
+	}
+	return fail(PyExc_ValueError, at,
+	            is_key ? "has a key with a lone surrogate at character %zd: not UTF-8, so not JSON"
+	                   : "is text with a lone surrogate at character %zd: not UTF-8, so not JSON",
+	            bad);
+}
+
+/* ---- numbers ----------------------------------------------------------- */
+
+static int
+write_digits(struct writer *w, long long v, const char *tail, size_t tail_len)
+{
+	char tmp[24], *p = tmp + sizeof(tmp);
+	unsigned long long u = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
+	size_t n;
+
+	do
+		*--p = (char)('0' + u % 10);
+	while (u /= 10);
+	if (v < 0)
+		*--p = '-';
+	n = (size_t)(tmp + sizeof(tmp) - p);
+	if (sn_unlikely(sn_buf_reserve(w->out, n + tail_len) < 0))
+		return no_memory();
+	memcpy(w->out->data + w->out->len, p, n);
+	memcpy(w->out->data + w->out->len + n, tail, tail_len);
+	w->out->len += n + tail_len;
+	return 0;
+}
+
+static int
+write_int(struct writer *w, PyObject *v, const struct frame *at)
+{
+	int overflow = 0, rc;
+	long long n = PyLong_AsLongLongAndOverflow(v, &overflow);
+	PyObject *text, *type, *value, *tb;
+
+	if (sn_likely(!overflow)) {
+		if (sn_unlikely(n == -1 && PyErr_Occurred()))
+			return -1;
+		return write_digits(w, n, "", 0);
+	}
+	text = PyLong_Type.tp_repr(v); /* not the subclass's: json.dumps does so too */
+	if (!text) {
+		/* Above sys.get_int_max_str_digits(): say where, keep CPython's advice. */
+		if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+			PyErr_Fetch(&type, &value, &tb);
+			fail(PyExc_ValueError, at, "is too large an int: %S", value ? value : Py_None);
+			Py_XDECREF(type);
+			Py_XDECREF(value);
+			Py_XDECREF(tb);
+		}
+		return -1;
+	}
+	rc = put(w, (const char *)PyUnicode_1BYTE_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
+	Py_DECREF(text);
+	return rc;
+}
+
+/* The digits of a finite number, as float.__repr__. */
+static int
+write_finite(struct writer *w, double d)
+{
+	char *text;
+	int rc;
+
+	if (d == (double)(long long)(fabs(d) < 1e15 ? d : 0.5) && !(d == 0 && signbit(d)))
+		return write_digits(w, (long long)d, ".0", 2);
+	text = PyOS_double_to_string(d, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
+	if (!text)
+		return -1;
+	rc = put(w, text, strlen(text));
+	PyMem_Free(text);
+	return rc;
+}
+
+static const char *
+non_finite_name(double d)
+{
+	return isnan(d) ? "NaN" : d > 0 ? "Infinity" : "-Infinity";
+}
+
+static int
+write_float(struct writer *w, double d, const struct frame *at)
+{
+	if (sn_likely(isfinite(d)))
+		return write_finite(w, d);
+	if (w->nan_null)
+		return put(w, "null", 4);
+	return fail(PyExc_ValueError, at, "is %s: not JSON (send None instead)", non_finite_name(d));
+}
+
+/* ---- containers ------------------------------------------------------------ */
+
+/* Steps into a container: refuses circles and what is too deep. */
+static int
+enter(struct frame *f, PyObject *obj, const struct frame *up)
+{
+	f->up = up;
+	f->obj = obj;
+	f->key = NULL;
+	f->index = -1;
+	f->depth = up ? up->depth + 1 : 1;
+	if (sn_unlikely(f->depth > JSON_DEPTH_MAX))
+		return fail(PyExc_ValueError, up, "is nested deeper than %d levels", JSON_DEPTH_MAX);
+	for (; up; up = up->up)
+		if (sn_unlikely(up->obj == obj))
+			return fail(PyExc_ValueError, f->up, "is a circular reference: it contains itself");
+	return 0;
+}
+
+static int
+write_list(struct writer *w, PyObject *v, const struct frame *up)
+{
+	struct frame f;
+	PyObject *seq;
+	int rc = -1;
+
+	if (enter(&f, v, up) < 0)
+		return -1;
+	seq = PySequence_Fast(v, "a list whose items cannot be had");
+	if (!seq || put_char(w, '[') < 0)
+		goto out;
+	/* The size is read anew: a hook may change the list. */
+	for (f.index = 0; f.index < PySequence_Fast_GET_SIZE(seq); f.index++) {
+		PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(seq, f.index));
+		int r = f.index ? put_char(w, ',') : 0;
+		if (r == 0)
+			r = write_value(w, item, &f);
+		Py_DECREF(item);
+		if (r < 0)
+			goto out;
+	}
+	rc = put_char(w, ']');
+out:
+	Py_XDECREF(seq);
+	return rc;
+}
+
+/* A key that is not text, coerced as json.dumps does. `key` is named by the place. */
+static int
+write_other_key(struct writer *w, PyObject *key, const struct frame *at)
+{
+	if (put_char(w, '"') < 0)
+		return -1;
+	if (PyFloat_Check(key)) {
+		/* Between quotes NaN is JSON, and json.dumps writes it. */
+		double d = PyFloat_AS_DOUBLE(key);
+		const char *name = non_finite_name(d);
+		if (isfinite(d) ? write_finite(w, d) < 0 : put(w, name, strlen(name)) < 0)
+			return -1;
+	} else if (key == Py_True || key == Py_False || key == Py_None) {
+		const char *name = key == Py_True ? "true" : key == Py_False ? "false" : "null";
+		if (put(w, name, strlen(name)) < 0)
+			return -1;
+	} else if (PyLong_Check(key)) {
+		if (write_int(w, key, at) < 0)
+			return -1;
+	} else {
+		return fail(PyExc_TypeError, at->up,
+		            "has a key of type %.100s: keys must be str, int, float, bool or None",
+		            Py_TYPE(key)->tp_name);
+	}
+	return put_char(w, '"');
+}
+
+static int
+write_pair(struct writer *w, PyObject *key, PyObject *value, struct frame *f, bool first)
+{
+	int rc = first ? 0 : put_char(w, ',');
+
+	if (rc < 0)
+		return rc;
+	if (sn_likely(PyUnicode_Check(key)))
+		rc = write_text(w, key, f->up, true);
+	else
+		f->key = key, rc = write_other_key(w, key, f);
+	if (rc < 0 || put_char(w, ':') < 0)
+		return -1;
+	f->key = key;
+	return write_value(w, value, f);
+}
+
+static int
+write_plain_dict(struct writer *w, PyObject *v, struct frame *f)
+{
+	Py_ssize_t pos = 0, size = PyDict_GET_SIZE(v);
+	PyObject *key, *value;
+	bool first = true;
+
+	while (PyDict_Next(v, &pos, &key, &value)) {
+		int rc;
+		Py_INCREF(key);
+		Py_INCREF(value);
+		rc = write_pair(w, key, value, f, first);
+		f->key = NULL;
+		Py_DECREF(key);
+		Py_DECREF(value);
+		if (rc < 0)
+			return -1;
+		first = false;
+		if (sn_unlikely(PyDict_GET_SIZE(v) != size))
+			return fail(PyExc_RuntimeError, f->up, "changed its size while it was written as JSON");
+	}
+	return 0;
+}
+
+/* A subclass may have items() of its own (OrderedDict, defaultdict: the plain one). */
+static int
+write_dict_subclass(struct writer *w, PyObject *v, struct frame *f)
+{
+	PyObject *items = PyMapping_Items(v);
+	int rc = items ? 0 : -1;
+
+	for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(items); i++) {
+		PyObject *item = Py_NewRef(PyList_GET_ITEM(items, i));
+		if (PyTuple_Check(item) && PyTuple_GET_SIZE(item) == 2)
+			rc = write_pair(w, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1), f, i == 0);
+		else
+			rc = fail(PyExc_ValueError, f->up, "has items() that are not pairs");
+		f->key = NULL;
+		Py_DECREF(item);
+	}
+	Py_XDECREF(items);
+	return rc;
+}
+
+static int
+write_dict(struct writer *w, PyObject *v, const struct frame *up)
+{
+	struct frame f;
+	int rc;
+
+	if (enter(&f, v, up) < 0 || put_char(w, '{') < 0)
+		return -1;
+	rc = PyDict_CheckExact(v) ? write_plain_dict(w, v, &f) : write_dict_subclass(w, v, &f);
+	return rc < 0 ? rc : put_char(w, '}');
+}
+
+static int
+write_hooked(struct writer *w, PyObject *v, const struct frame *up)
+{
+	struct frame f;
+	PyObject *stand_in;
+	int rc;
+
+	if (!w->hook)
+		return fail(PyExc_TypeError, up, "is of type %.200s: not JSON", Py_TYPE(v)->tp_name);
+	if (enter(&f, v, up) < 0)
+		return -1;
+	stand_in = PyObject_CallOneArg(w->hook, v);
+	if (!stand_in) {
+		/* The hook's plain "no" gets the place, as without a hook. */
+		if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+			PyObject *type, *value, *tb;
+			PyErr_Fetch(&type, &value, &tb);
+			fail(PyExc_TypeError, up, "is of type %.200s: %S", Py_TYPE(v)->tp_name,
+			     value ? value : Py_None);
+			Py_XDECREF(type);
+			Py_XDECREF(value);
+			Py_XDECREF(tb);
+		}
+		return -1;
+	}
+	rc = write_value(w, stand_in, &f);
+	Py_DECREF(stand_in);
+	return rc;
+}
+
+static int
+write_value(struct writer *w, PyObject *v, const struct frame *up)
+{
+	if (PyUnicode_Check(v))
+		return write_text(w, v, up, false);
+	if (v == Py_None)
+		return put(w, "null", 4);
+	if (v == Py_True)
+		return put(w, "true", 4);
+	if (v == Py_False)
+		return put(w, "false", 5);
+	if (PyLong_Check(v))
+		return write_int(w, v, up);
+	if (PyFloat_Check(v))
+		return write_float(w, PyFloat_AS_DOUBLE(v), up);
+	if (PyDict_Check(v))
+		return write_dict(w, v, up);
+	if (PyList_Check(v) || PyTuple_Check(v))
+		return write_list(w, v, up);
+	return write_hooked(w, v, up);
+}
+
+int
+sn_json_write(struct sn_buf *out, PyObject *obj, const struct sn_json_options *opt)
+{
+	struct writer w = { .out = out, .hook = opt->hook, .nan_null = opt->nan_null };
+
+	return write_value(&w, obj, NULL);
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a handler reads from a Request: each field is computed from the
+ * sn_request when first asked for, and kept where that pays. Names are
+ * Flask's. Runs under the GIL, which also serialises the request's arena when a
+ * handler shares the request with threads of its own.
+ */
+#include "pyrt/core/core_priv.h"
+
+#include <strings.h>
+
+#include "http/method.h"
+#include "http/query.h"
+
+#define SELF(obj) ((struct sn_pyrequest *)(obj))
+#define REQ(obj) (SELF(obj)->req)
+
+static PyObject *
+latin1(const char *s)
+{
+	return PyUnicode_DecodeLatin1(s, (Py_ssize_t)strlen(s), NULL);
+}
+
+/* A parameter as text; `fallback` (borrowed) when it is absent or empty. */
+static PyObject *
+param_or(PyObject *self, const char *name, PyObject *fallback)
+{
+	const char *value = sn_param_find(REQ(self), name);
+
+	return value && *value ? latin1(value) : Py_NewRef(fallback);
+}
+
+/* ---- the line: method, path, query ----------------------------------------- */
+
+static PyObject *
+get_method(PyObject *self, void *arg SN_UNUSED)
+{
+	static PyObject *names[64]; /* interned, by bit; live as long as the process */
+	struct sn_request *req = REQ(self);
+	int bit;
+
+	if (!req->method)
+		return latin1(req->method_name ? req->method_name : "");
+	bit = __builtin_ctzll(req->method);
+	if (!names[bit])
+		names[bit] = PyUnicode_InternFromString(sn_method_name(req->method));
+	return Py_XNewRef(names[bit]);
+}
+
+static PyObject *
+get_path(PyObject *self, void *arg SN_UNUSED)
+{
+	if (SELF(self)->field[SN_F_PATH])
+		return Py_NewRef(SELF(self)->field[SN_F_PATH]);
+	/* Checked to be UTF-8 before routing. */
+	return sn_pyrequest_keep(SELF(self), SN_F_PATH,
+	                         PyUnicode_DecodeUTF8(REQ(self)->path.path, REQ(self)->path.len, "replace"));
+}
+
+static PyObject *
+convert_value(enum sn_converter converter, const char *s, size_t len)
+{
+	static PyObject *uuid_slot;
+	char digits[64];
+	PyObject *text, *value, *type;
+
+	switch (converter) {
+	case SN_CONV_INT:
+		if (len < sizeof(digits)) {
+			memcpy(digits, s, len);
+			digits[len] = '\0';
+			return PyLong_FromString(digits, NULL, 10);
+		}
+		text = PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL);
+		value = text ? PyLong_FromUnicodeObject(text, 10) : NULL;
+		Py_XDECREF(text);
+		return value;
+	case SN_CONV_FLOAT:
+		text = PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL);
+		value = text ? PyFloat_FromString(text) : NULL;
+		Py_XDECREF(text);
+		return value;
+	case SN_CONV_UUID:
+		type = sn_pycore_lazy(&uuid_slot, "uuid", "UUID");
+		text = type ? PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL) : NULL;
+		value = text ? PyObject_CallOneArg(type, text) : NULL;
+		Py_XDECREF(text);
+		return value;
+	case SN_CONV_STRING:
+	case SN_CONV_PATH:
+		break;
+	}
+	return PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, "replace");
+}
+
+static PyObject *
+build_path_params(struct sn_request *req)
+{
+	PyObject *dict = PyDict_New();
+
+	for (uint32_t i = 0; dict && req->rule && i < req->nvalues; i++) {
+		const struct sn_variable *var = &req->rule->variables[i];
+		PyObject *value = convert_value(var->converter, req->path.path + req->values[i].off,
+		                                req->values[i].len);
+		if (!value || PyDict_SetItemString(dict, var->name, value) < 0)
+			Py_CLEAR(dict);
+		Py_XDECREF(value);
+	}
+	/* int() refuses thousands of digits, float() cannot fail on what the matcher let
+	 * through: the peer's fault either way. */
+	if (!dict && PyErr_ExceptionMatches(PyExc_ValueError))
+		sn_pycore_raise("NotFound", NULL);
+	return dict;
+}
+
+static PyObject *
+get_path_params(PyObject *self, void *arg SN_UNUSED)
+{
+	if (SELF(self)->field[SN_F_PATH_PARAMS])
+		return Py_NewRef(SELF(self)->field[SN_F_PATH_PARAMS]);
+	return sn_pyrequest_keep(SELF(self), SN_F_PATH_PARAMS, build_path_params(REQ(self)));
+}
+
+/* New reference: a decoded key or value; bytes that are not UTF-8 become U+FFFD. */
+static PyObject *
+decode_query(const char *s, size_t len)
+{
+	char store[256], *buf = len <= sizeof(store) ? store : PyMem_Malloc(len);
+	PyObject *text;
+
+	if (!buf)
+		return PyErr_NoMemory();
+	text = PyUnicode_DecodeUTF8(buf, (Py_ssize_t)sn_percent_decode(buf, s, len, true), "replace");
+	if (buf != store)
+		PyMem_Free(buf);
+	return text;
+}
+
+/* Calls `each` with every decoded pair. */
+static int
+walk_query(struct sn_request *req, int (*each)(PyObject *into, PyObject *key, PyObject *value),
+           PyObject *into)
+{
+	const char *at = req->query, *end = at + req->query_len;
+	struct sn_query_pair pair;
+	int rc = 0;
+
+	while (rc == 0 && sn_query_next(&at, end, &pair)) {
+		PyObject *key = decode_query(pair.key, pair.key_len);
+		PyObject *value = key ? decode_query(pair.value, pair.value_len) : NULL;
+		rc = value ? each(into, key, value) : -1;
+		Py_XDECREF(key);
+		Py_XDECREF(value);
+	}
+	return rc;
+}
+
+static int
+keep_first(PyObject *dict, PyObject *key, PyObject *value)
+{
+	return PyDict_SetDefault(dict, key, value) ? 0 : -1;
+}
+
+static int
+keep_pair(PyObject *list, PyObject *key, PyObject *value)
+{
+	PyObject *pair = PyTuple_Pack(2, key, value);
+	int rc = pair ? PyList_Append(list, pair) : -1;
+
+	Py_XDECREF(pair);
+	return rc;
+}
+
+static PyObject *
+get_query_params(PyObject *self, void *arg SN_UNUSED)
+{
+	PyObject *dict;
+
+	if (SELF(self)->field[SN_F_QUERY_PARAMS])
+		return Py_NewRef(SELF(self)->field[SN_F_QUERY_PARAMS]);
+	dict = PyDict_New();
+	if (dict && walk_query(REQ(self), keep_first, dict) < 0)
+		Py_CLEAR(dict);
+	return sn_pyrequest_keep(SELF(self), SN_F_QUERY_PARAMS, dict);
+}
+
+static PyObject *
+get_args(PyObject *self, void *arg SN_UNUSED)
+{
+	static PyObject *type_slot;
+	PyObject *type, *pairs, *dict = NULL;
+
+	if (SELF(self)->field[SN_F_ARGS])
+		return Py_NewRef(SELF(self)->field[SN_F_ARGS]);
+	type = sn_pycore_lazy(&type_slot, "snacgi._multidict", "MultiDict");
+	pairs = type ? PyList_New(0) : NULL;
+	if (pairs && walk_query(REQ(self), keep_pair, pairs) == 0)
+		dict = PyObject_CallOneArg(type, pairs);
+	Py_XDECREF(pairs);
+	return sn_pyrequest_keep(SELF(self), SN_F_ARGS, dict);
+}
+
+static PyObject *
+get_query_string(PyObject *self, void *arg SN_UNUSED)
+{
+	return PyBytes_FromStringAndSize(REQ(self)->query, REQ(self)->query_len);
+}
+
+/* ---- headers and parameters ---------------------------------------------- */
+
+static PyObject *
+get_headers(PyObject *self, void *arg SN_UNUSED)
+{
+	if (SELF(self)->field[SN_F_HEADERS])
+		return Py_NewRef(SELF(self)->field[SN_F_HEADERS]);
+	return sn_pyrequest_keep(SELF(self), SN_F_HEADERS, sn_header_view_new(REQ(self)));
+}
+
+static PyObject *
+get_environ(PyObject *self, void *arg SN_UNUSED)
+{
+	if (SELF(self)->field[SN_F_ENVIRON])
+		return Py_NewRef(SELF(self)->field[SN_F_ENVIRON]);
+	return sn_pyrequest_keep(SELF(self), SN_F_ENVIRON, sn_param_dict(REQ(self)));
+}
+
+static const char *
+content_type_of(const struct sn_request *req)
+{
+	const char *type = sn_request_known(req, SN_P_CONTENT_TYPE);
+
+	return type ? type : "";
+}
+
+static PyObject *
+get_content_type(PyObject *self, void *arg SN_UNUSED)
+{
+	return latin1(content_type_of(REQ(self)));
+}
+
+/* "application/json" of "Application/JSON; charset=utf-8", into buf. */
+static void
+mimetype_of(struct sn_request *req, char *buf, size_t size)
+{
+	const char *s = content_type_of(req);
+	size_t n = 0;
+
+	while (s[n] && s[n] != ';' && n + 1 < size) {
+		buf[n] = (char)Py_TOLOWER((unsigned char)s[n]);
+		n++;
+	}
+	while (n > 0 && (buf[n - 1] == ' ' || buf[n - 1] == '\t'))
+		n--;
+	buf[n] = '\0';
+}
+
+static PyObject *
+get_mimetype(PyObject *self, void *arg SN_UNUSED)
+{
+	char type[256];
+
+	mimetype_of(REQ(self), type, sizeof(type));
+	return latin1(type);
+}
+
+static bool
+is_json(struct sn_request *req)
+{
+	char type[256];
+	size_t len;
+
+	mimetype_of(req, type, sizeof(type));
+	len = strlen(type);
+	return strcmp(type, "application/json") == 0 ||
+	       (strncmp(type, "application/", 12) == 0 && len > 17 && strcmp(type + len - 5, "+json") == 0);
+}
+
+static PyObject *
+get_is_json(PyObject *self, void *arg SN_UNUSED)
+{
+	return PyBool_FromLong(is_json(REQ(self)));
+}
+
+static PyObject *
+get_content_length(PyObject *self, void *arg SN_UNUSED)
+{
+	/* The body is complete when a handler runs: its size is the truth. */
+	uint64_t size = REQ(self)->body.len;
+
+	if (size == 0 && sn_request_content_length(REQ(self)) < 0)
+		Py_RETURN_NONE;
+	return PyLong_FromUnsignedLongLong(size);
+}
+
+static PyObject *
+get_remote_addr(PyObject *self, void *arg SN_UNUSED)
+{
+	return param_or(self, "REMOTE_ADDR", Py_None);
+}
+
+static const char *
+scheme_of(struct sn_request *req)
+{
+	const char *https = sn_param_find(req, "HTTPS");
+	const char *scheme = sn_param_find(req, "REQUEST_SCHEME");
+
+	if (https && *https)
+		return strcasecmp(https, "off") == 0 || strcmp(https, "0") == 0 ? "http" : "https";
+	return scheme && *scheme ? scheme : "http";
+}
+
+static PyObject *
+get_scheme(PyObject *self, void *arg SN_UNUSED)
+{
+	return latin1(scheme_of(REQ(self)));
+}
+
+static PyObject *
+get_host(PyObject *self, void *arg SN_UNUSED)
+{
+	struct sn_request *req = REQ(self);
+	const char *host = sn_param_find(req, "HTTP_HOST");
+	const char *name = sn_param_find(req, "SERVER_NAME");
+	const char *port = sn_param_find(req, "SERVER_PORT");
+	const char *usual = strcmp(scheme_of(req), "https") == 0 ? "443" : "80";
+
+	if (host && *host)
+		return latin1(host);
+	if (!name || !*name)
+		return latin1("localhost");
+	if (!port || !*port || strcmp(port, usual) == 0)
+		return latin1(name);
+	return PyUnicode_FromFormat("%s:%s", name, port);
+}
+
+static PyObject *
+get_url(PyObject *self, void *arg SN_UNUSED)
+{
+	static PyObject *build_slot;
+	PyObject *build = sn_pycore_lazy(&build_slot, "snacgi._url", "build");
+
+	return build ? PyObject_CallOneArg(build, self) : NULL;
+}
+
+static PyObject *
+get_id(PyObject *self, void *arg SN_UNUSED)
+{
+	char text[24];
+
+	PyOS_snprintf(text, sizeof(text), "%016llx", (unsigned long long)REQ(self)->id);
+	return latin1(text);
+}
+
+/* ---- body ----------------------------------------------------------------- */
+
+static PyObject *
+get_data(PyObject *self, void *arg SN_UNUSED)
+{
+	const void *data;
+	size_t len;
+
+	if (SELF(self)->field[SN_F_DATA])
+		return Py_NewRef(SELF(self)->field[SN_F_DATA]);
+	data = sn_body_data(&REQ(self)->body, &len);
+	if (!data && len)
+		return PyErr_NoMemory();
+	return sn_pyrequest_keep(SELF(self), SN_F_DATA, PyBytes_FromStringAndSize(data, (Py_ssize_t)len));
+}
+
+static PyObject *
+get_body(PyObject *self, void *arg SN_UNUSED)
+{
+	const char *data;
+	size_t len;
+
+	if (SELF(self)->field[SN_F_BODY])
+		return Py_NewRef(SELF(self)->field[SN_F_BODY]);
+	data = sn_body_data(&REQ(self)->body, &len);
+	if (!data && len)
+		return PyErr_NoMemory();
+	if (!len)
+		Py_RETURN_NONE;
+	return sn_pyrequest_keep(SELF(self), SN_F_BODY, sn_json_read(data, len));
+}
+
+static PyObject *
+method_get_data(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { SN_KW("cache"), SN_KW("as_text"), NULL };
+	int cache = 1, as_text = 0;
+	PyObject *data, *text;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pp:get_data", names, &cache, &as_text))
+		return NULL;
+	data = get_data(self, NULL);
+	if (!cache)
+		Py_CLEAR(SELF(self)->field[SN_F_DATA]);
+	if (!data || !as_text)
+		return data;
+	text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), "replace");
+	Py_DECREF(data);
+	return text;
+}
+
+/* Flask's rules: 415 without a JSON content type, 400 without a body. */
+static PyObject *
+json_strict(PyObject *self, bool force)
+{
+	if (!force && !is_json(REQ(self)))
+		return sn_pycore_raise("UnsupportedMediaType",
+		                       PyUnicode_FromString("the Content-Type is not application/json "
+		                                            "(request.body reads JSON of any type)"));
+	if (REQ(self)->body.len == 0)
+		return sn_pycore_raise("BadRequest", PyUnicode_FromString("the body is not JSON: it is empty"));
+	return get_body(self, NULL);
+}
+
+static PyObject *
+get_json(PyObject *self, void *arg SN_UNUSED)
+{
+	return json_strict(self, false);
+}
+
+static PyObject *
+method_get_json(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { SN_KW("force"), SN_KW("silent"), SN_KW("cache"), NULL };
+	int force = 0, silent = 0, cache = 1;
+	PyObject *value;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|ppp:get_json", names, &force, &silent, &cache))
+		return NULL;
+	value = json_strict(self, force);
+	if (!value && silent && PyErr_ExceptionMatches(PyExc_Exception) &&
+	    !PyErr_ExceptionMatches(PyExc_MemoryError)) {
+		PyErr_Clear();
+		Py_RETURN_NONE;
+	}
+	if (!cache)
+		Py_CLEAR(SELF(self)->field[SN_F_BODY]);
+	return value;
+}
+
+/* Waits for nobody: true once the peer is gone or the request was answered 504. */
+static PyObject *
+method_is_disconnected(PyObject *self, PyObject *arg SN_UNUSED)
+{
+	return PyBool_FromLong(sn_request_marked(REQ(self)));
+}
+
+static PyObject *
+method_reduce(PyObject *self SN_UNUSED, PyObject *arg SN_UNUSED)
+{
+	PyErr_SetString(PyExc_TypeError, "a Request cannot be sent to another process: "
+	                                 "pass the values that the function needs");
+	return NULL;
+}
+
+static PyObject *
+get_dict(PyObject *self, void *arg)
+{
+	sn_pyrequest_track(SELF(self)); /* whoever has the dict can put the request into it */
+	return PyObject_GenericGetDict(self, arg);
+}
+
+PyMethodDef sn_request_methods[] = {
+	{ "get_data", (PyCFunction)(void (*)(void))method_get_data, METH_VARARGS | METH_KEYWORDS,
+	  "get_data(cache=True, as_text=False): the body's bytes, or text (UTF-8)." },
+	{ "get_json", (PyCFunction)(void (*)(void))method_get_json, METH_VARARGS | METH_KEYWORDS,
+	  "get_json(force=False, silent=False, cache=True): the parsed JSON body. As in Flask: 415\n"
+	  "when the Content-Type is not JSON (unless force), 400 when malformed; None when silent." },
+	{ "_disconnected", method_is_disconnected, METH_NOARGS, "True once nobody reads the answer." },
+	{ "__reduce_ex__", method_reduce, METH_O, NULL },
+	{ "__reduce__", method_reduce, METH_NOARGS, NULL },
+	{ NULL, NULL, 0, NULL },
+};
+
+PyGetSetDef sn_request_getset[] = {
+	{ "method", get_method, NULL, "The method: 'GET'.", NULL },
+	{ "path", get_path, NULL, "The decoded path without the mount prefix: '/users/7'.", NULL },
+	{ "path_params", get_path_params, NULL, "The rule's variables, converted: {'id': 7}.", NULL },
+	{ "view_args", get_path_params, NULL, "The same as path_params (Flask's name).", NULL },
+	{ "query_params", get_query_params, NULL, "The query as a dict; first value of a repeated key.", NULL },
+	{ "args", get_args, NULL, "The query as a MultiDict: get(key, default, type), getlist(key).", NULL },
+	{ "query_string", get_query_string, NULL, "The raw query, bytes.", NULL },
+	{ "headers", get_headers, NULL, "A case-insensitive mapping of the request's headers.", NULL },
+	{ "environ", get_environ, NULL, "The raw CGI parameters, a dict of str.", NULL },
+	{ "content_type", get_content_type, NULL, "The Content-Type with its parameters; '' when none.", NULL },
+	{ "mimetype", get_mimetype, NULL, "The Content-Type without parameters, lower case.", NULL },
+	{ "is_json", get_is_json, NULL, "True when the Content-Type is JSON.", NULL },
+	{ "content_length", get_content_length, NULL, "The body's size in bytes; None when there is none.", NULL },
+	{ "remote_addr", get_remote_addr, NULL, "The client's address; None when not known.", NULL },
+	{ "scheme", get_scheme, NULL, "'http' or 'https'.", NULL },
+	{ "host", get_host, NULL, "The Host header, or server name and port.", NULL },
+	{ "url", get_url, NULL, "The whole URL, escaped.", NULL },
+	{ "id", get_id, NULL, "The request id as in the log: 16 hexadecimal digits.", NULL },
+	{ "body", get_body, NULL, "The parsed JSON body, whatever the Content-Type; None when there is\n"
+	                          "none. Malformed JSON raises BadRequest (400).", NULL },
+	{ "data", get_data, NULL, "The body's bytes.", NULL },
+	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
+	{ "__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, NULL },
+};

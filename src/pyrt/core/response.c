@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Response type, with Flask's names and order of arguments: a body that is
+ * complete, a status and headers. Turning one into bytes is answer.c's; cookies
+ * and streams are for subclasses. Runs under the GIL.
+ */
+#include "pyrt/core/core_priv.h"
+
+#define SELF(obj) ((struct sn_pyresponse *)(obj))
+
+/* ---- body ------------------------------------------------------------- */
+
+/* New reference: bytes of one str or bytes-like object; NULL with an exception. */
+static PyObject *
+bytes_of(PyObject *part)
+{
+	if (PyBytes_CheckExact(part))
+		return Py_NewRef(part);
+	if (PyUnicode_Check(part))
+		return PyUnicode_AsUTF8String(part);
+	if (PyObject_CheckBuffer(part))
+		return PyBytes_FromObject(part);
+	return PyErr_Format(PyExc_TypeError,
+	                    "a Response's body must be str, bytes or a list of these, not %.100s "
+	                    "(a dict or another JSON value is returned as it is, perhaps in a tuple "
+	                    "with status and headers)", Py_TYPE(part)->tp_name);
+}
+
+static PyObject *
+body_of(PyObject *source)
+{
+	PyObject *parts, *empty, *joined = NULL;
+
+	if (!source || source == Py_None)
+		return PyBytes_FromStringAndSize(NULL, 0);
+	if (!PyList_Check(source) && !PyTuple_Check(source))
+		return bytes_of(source);
+	parts = PyList_New(PySequence_Fast_GET_SIZE(source));
+	for (Py_ssize_t i = 0; parts && i < PyList_GET_SIZE(parts); i++) {
+		PyObject *part = bytes_of(PySequence_Fast_GET_ITEM(source, i));
+		if (part)
+			PyList_SET_ITEM(parts, i, part);
+		else
+			Py_CLEAR(parts);
+	}
+	empty = parts ? PyBytes_FromStringAndSize(NULL, 0) : NULL;
+	if (empty)
+		joined = PyObject_CallMethod(empty, "join", "O", parts);
+	Py_XDECREF(empty);
+	Py_XDECREF(parts);
+	return joined;
+}
+
+/* ---- type -------------------------------------------------------------- */
+
+/* Text goes out as UTF-8 and says so, as werkzeug does. New reference. */
+static PyObject *
+type_with_charset(PyObject *mimetype)
+{
+	static const char *const textual[] = { "application/xml", "application/javascript",
+	                                       "application/ecmascript", "application/sql",
+	                                       "application/xml-dtd", "application/xml-external-parsed-entity" };
+	const char *s = PyUnicode_AsUTF8(mimetype);
+	size_t len = s ? strlen(s) : 0;
+	bool text;
+
+	if (!s)
+		return NULL;
+	text = strncmp(s, "text/", 5) == 0 || (len > 4 && strcmp(s + len - 4, "+xml") == 0);
+	for (size_t i = 0; !text && i < SN_COUNT(textual); i++)
+		text = strcmp(s, textual[i]) == 0;
+	if (!text || strstr(s, "charset"))
+		return Py_NewRef(mimetype);
+	return PyUnicode_FromFormat("%U; charset=utf-8", mimetype);
+}
+
+static int
+set_header(PyObject *headers, const char *name, PyObject *value)
+{
+	PyObject *key = PyUnicode_FromString(name);
+	int rc = key ? PyObject_SetItem(headers, key, value) : -1;
+
+	Py_XDECREF(key);
+	return rc;
+}
+
+static int
+set_type(struct sn_pyresponse *self, PyObject *mimetype, PyObject *content_type)
+{
+	PyObject *value;
+	int rc;
+
+	if (content_type != Py_None)
+		return set_header(self->headers, "Content-Type", content_type);
+	if (mimetype == Py_None) {
+		if (sn_header_list_has(self->headers, "Content-Type", 12))
+			return 0;
+		value = PyUnicode_FromString("text/html; charset=utf-8");
+	} else if (PyUnicode_Check(mimetype)) {
+		value = type_with_charset(mimetype);
+	} else {
+		PyErr_Format(PyExc_TypeError, "mimetype must be str, not %.100s", Py_TYPE(mimetype)->tp_name);
+		value = NULL;
+	}
+	rc = value ? set_header(self->headers, "Content-Type", value) : -1;
+	Py_XDECREF(value);
+	return rc;
+}
+
+/* ---- life ----------------------------------------------------------------- */
+
+static PyObject *
+response_new(PyTypeObject *type, PyObject *args SN_UNUSED, PyObject *kwargs SN_UNUSED)
+{
+	struct sn_pyresponse *self = SELF(type->tp_alloc(type, 0));
+
+	if (!self)
+		return NULL;
+	self->status = 200;
+	self->body = PyBytes_FromStringAndSize(NULL, 0);
+	self->headers = sn_header_list_new();
+	if (!self->body || !self->headers)
+		Py_CLEAR(self);
+	return (PyObject *)self;
+}
+
+static int
+response_init(PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { SN_KW("response"), SN_KW("status"), SN_KW("headers"), SN_KW("mimetype"), SN_KW("content_type"), NULL };
+	PyObject *source = Py_None, *status = Py_None, *headers = Py_None;
+	PyObject *mimetype = Py_None, *content_type = Py_None, *body;
+	struct sn_pyresponse *self = SELF(obj);
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOO:Response", names, &source, &status, &headers,
+	                                 &mimetype, &content_type))
+		return -1;
+	if (status != Py_None) {
+		int code = sn_answer_status(status);
+		if (code < 0)
+			return -1;
+		self->status = code;
+	}
+	body = body_of(source);
+	if (!body)
+		return -1;
+	Py_SETREF(self->body, body);
+	if (sn_header_list_extend(self->headers, headers) < 0)
+		return -1;
+	return set_type(self, mimetype, content_type);
+}
+
+static int
+response_traverse(PyObject *obj, visitproc visit, void *arg)
+{
+	Py_VISIT(SELF(obj)->dict);
+	return 0;
+}
+
+static int
+response_clear(PyObject *obj)
+{
+	Py_CLEAR(SELF(obj)->dict);
+	return 0;
+}
+
+static void
+response_dealloc(PyObject *obj)
+{
+	PyObject_GC_UnTrack(obj);
+	if (SELF(obj)->weakrefs)
+		PyObject_ClearWeakRefs(obj);
+	response_clear(obj);
+	Py_XDECREF(SELF(obj)->body);
+	Py_XDECREF(SELF(obj)->headers);
+	Py_TYPE(obj)->tp_free(obj);
+}
+
+static PyObject *
+response_repr(PyObject *obj)
+{
+	return PyUnicode_FromFormat("<Response %zd bytes [%d %s]>", PyBytes_GET_SIZE(SELF(obj)->body),
+	                            SELF(obj)->status, sn_status_reason(SELF(obj)->status));
+}
+
+/* ---- attributes ------------------------------------------------------------ */
+
+static int
+no_delete(const char *what)
+{
+	PyErr_Format(PyExc_AttributeError, "%s cannot be deleted", what);
+	return -1;
+}
+
+static PyObject *
+get_status_code(PyObject *obj, void *arg SN_UNUSED)
+{
+	return PyLong_FromLong(SELF(obj)->status);
+}
+
+static PyObject *
+get_status(PyObject *obj, void *arg SN_UNUSED)
+{
+	return PyUnicode_FromFormat("%d %s", SELF(obj)->status, sn_status_reason(SELF(obj)->status));
+}
+
+static int
+set_status(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	int code = value ? sn_answer_status(value) : no_delete("status");
+
+	if (code < 0)
+		return -1;
+	SELF(obj)->status = code;
+	return 0;
+}
+
+static PyObject *
+get_headers(PyObject *obj, void *arg SN_UNUSED)
+{
+	return Py_NewRef(SELF(obj)->headers);
+}
+
+static int
+set_headers(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	PyObject *headers;
+
+	if (!value)
+		return no_delete("headers");
+	headers = PyObject_CallOneArg((PyObject *)&sn_pyheaders_type, value);
+	if (!headers)
+		return -1;
+	Py_SETREF(SELF(obj)->headers, headers);
+	return 0;
+}
+
+static PyObject *
+get_data(PyObject *obj, void *arg SN_UNUSED)
+{
+	return Py_NewRef(SELF(obj)->body);
+}
+
+static int
+set_data(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	PyObject *body = value ? body_of(value) : NULL;
+
+	if (!value)
+		return no_delete("data");
+	if (!body)
+		return -1;
+	Py_SETREF(SELF(obj)->body, body);
+	return 0;
+}
+
+static PyObject *
+get_content_type(PyObject *obj, void *arg SN_UNUSED)
+{
+	return PyObject_CallMethod(SELF(obj)->headers, "get", "s", "Content-Type");
+}
+
+static int
+set_content_type(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	return value ? set_header(SELF(obj)->headers, "Content-Type", value) : no_delete("content_type");
+}
+
+static PyObject *
+get_mimetype(PyObject *obj, void *arg SN_UNUSED)
+{
+	PyObject *type = get_content_type(obj, NULL), *text;
+	const char *s;
+	size_t n = 0;
+
+	if (!type || type == Py_None)
+		return type;
+	s = PyUnicode_AsUTF8(type);
+	while (s && s[n] && s[n] != ';' && s[n] != ' ')
+		n++;
+	text = s ? PyUnicode_FromStringAndSize(s, (Py_ssize_t)n) : NULL;
+	Py_DECREF(type);
+	return text;
+}
+
+static int
+set_mimetype(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	return value ? set_type(SELF(obj), value, Py_None) : no_delete("mimetype");
+}
+
+static PyObject *
+get_content_length(PyObject *obj, void *arg SN_UNUSED)
+{
+	return PyLong_FromSsize_t(PyBytes_GET_SIZE(SELF(obj)->body));
+}
+
+static PyObject *
+method_get_data(PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { SN_KW("as_text"), NULL };
+	PyObject *body = SELF(obj)->body;
+	int as_text = 0;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:get_data", names, &as_text))
+		return NULL;
+	if (!as_text)
+		return Py_NewRef(body);
+	return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), "replace");
+}
+
+static PyObject *
+method_set_data(PyObject *obj, PyObject *value)
+{
+	if (set_data(obj, value, NULL) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *
+get_json(PyObject *obj, void *arg SN_UNUSED)
+{
+	static PyObject *loads_slot;
+	PyObject *loads = sn_pycore_lazy(&loads_slot, "snacgi._json", "loads");
+
+	return loads ? PyObject_CallOneArg(loads, SELF(obj)->body) : NULL;
+}
+
+static PyObject *
+method_get_json(PyObject *obj, PyObject *arg SN_UNUSED)
+{
+	return get_json(obj, NULL);
+}
+
+static PyMethodDef response_methods[] = {
+	{ "get_data", (PyCFunction)(void (*)(void))method_get_data, METH_VARARGS | METH_KEYWORDS,
+	  "get_data(as_text=False): the body's bytes, or text." },
+	{ "set_data", method_set_data, METH_O, "Sets the body: str, bytes, or a list of these." },
+	{ "get_json", method_get_json, METH_NOARGS, "The body parsed as JSON." },
+	{ NULL, NULL, 0, NULL },
+};
+
+static PyGetSetDef response_getset[] = {
+	{ "status_code", get_status_code, set_status, "The status: 200.", NULL },
+	{ "status", get_status, set_status, "The status with its phrase: '200 OK'.", NULL },
+	{ "headers", get_headers, set_headers, "Headers of the response.", NULL },
+	{ "data", get_data, set_data, "The body's bytes.", NULL },
+	{ "content_type", get_content_type, set_content_type, "The Content-Type header.", NULL },
+	{ "mimetype", get_mimetype, set_mimetype, "The Content-Type without parameters.", NULL },
+	{ "content_length", get_content_length, NULL, "The body's size in bytes.", NULL },
+	{ "json", get_json, NULL, "The body parsed as JSON.", NULL },
+	{ "__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+PyTypeObject sn_pyresponse_type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "snacgi.Response",
+	.tp_doc = "Response(response=None, status=None, headers=None, mimetype=None, content_type=None)\n--\n\n"
+	          "An answer with everything said: `response` is the body (str, sent as UTF-8, bytes, or\n"
+	          "a list of these), `status` 404, '404 Not Found' or an HTTPStatus, `headers` a dict or\n"
+	          "a list of pairs. The type is text/html; charset=utf-8 unless told. As in Flask.",
+	.tp_basicsize = sizeof(struct sn_pyresponse),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+	.tp_new = response_new,
+	.tp_init = response_init,
+	.tp_dealloc = response_dealloc,
+	.tp_traverse = response_traverse,
+	.tp_clear = response_clear,
+	.tp_repr = response_repr,
+	.tp_methods = response_methods,
+	.tp_getset = response_getset,
+	.tp_dictoffset = offsetof(struct sn_pyresponse, dict),
+	.tp_weaklistoffset = offsetof(struct sn_pyresponse, weakrefs),
+};
