@@ -1,1 +1,17 @@
-SN_SOURCES +=
+SN_SOURCES += \
+	src/server/access.c \
+	src/server/blocking.c src/server/blocking.h \
+	src/server/check.c src/server/check.h \
+	src/server/cli.c \
+	src/server/conn.c src/server/conn_priv.h \
+	src/server/context.h \
+	src/server/exec.c \
+	src/server/iothread.c src/server/iothread.h \
+	src/server/listener.c src/server/listener.h \
+	src/server/process.c src/server/process.h \
+	src/server/server.c \
+	src/server/signals.c src/server/signals.h \
+	src/server/sink.c \
+	src/server/supervisor.c src/server/supervisor.h \
+	src/server/timer.c src/server/timer.h \
+	src/server/worker.c src/server/worker.h

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The blocking threads. A plain mutex and condition: these handlers block anyway. The
+ * queue is the ring; the mutex only guards the counts that decide about threads.
+ */
+#include "server/blocking.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/response.h"
+#include "native/native.h"
+#include "queue/ring.h"
+
+#define IDLE_SECONDS 10
+
+struct sn_blocking {
+	struct sn_ring *ring;
+	unsigned max;
+	int64_t queue_timeout_ms;
+	pthread_mutex_t mtx;
+	pthread_cond_t work, ended;
+	unsigned threads, idle; /* mtx */
+	bool stopping, hurry;   /* mtx */
+};
+
+struct sn_blocking *
+sn_blocking_new(unsigned threads, size_t queue, int64_t queue_timeout_ms)
+{
+	struct sn_blocking *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	b->ring = sn_ring_new(queue);
+	if (!b->ring) {
+		free(b);
+		return NULL;
+	}
+	b->max = threads;
+	b->queue_timeout_ms = queue_timeout_ms;
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&b->mtx, NULL);
+	pthread_cond_init(&b->work, &attr);
+	pthread_cond_init(&b->ended, &attr);
+	pthread_condattr_destroy(&attr);
+	return b;
+}
+
+static struct timespec
+at_ms(int64_t ms)
+{
+	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+}
+
+static void
+refuse(struct sn_request *req, const char *text)
+{
+	struct sn_response res;
+	sn_response_init(&res, req, NULL, 0, NULL, 0);
+	sn_response_header_n(&res, "Retry-After", 11, "1", 1);
+	sn_response_error_page(&res, 503, text);
+	req->sink->respond(req, &res);
+	sn_response_free(&res);
+}
+
+static void
+run(struct sn_blocking *b, struct sn_request *req, bool hurry)
+{
+	if (sn_request_marked(req)) {
+		sn_log_for(SN_LOG_DEBUG, req->id, "dropped unexecuted: the peer is gone");
+	} else if (hurry) {
+		refuse(req, "the server is stopping");
+	} else if (b->queue_timeout_ms > 0 && sn_clock_ms() - req->queued_ms > b->queue_timeout_ms) {
+		refuse(req, "the request waited too long for a thread");
+	} else {
+		struct sn_response res;
+		sn_response_init(&res, req, NULL, 0, NULL, 0);
+		res.can_send = true;
+		if (sn_native_call(req, &res) == 0)
+			req->sink->respond(req, &res);
+		sn_response_free(&res);
+	}
+	sn_request_unref(req);
+}
+
+static void *
+thread_main(void *arg)
+{
+	struct sn_blocking *b = arg;
+	pthread_mutex_lock(&b->mtx);
+	for (;;) {
+		struct sn_request *req = sn_ring_pop(b->ring);
+		if (req) {
+			bool hurry = b->hurry;
+			pthread_mutex_unlock(&b->mtx);
+			run(b, req, hurry);
+			pthread_mutex_lock(&b->mtx);
+			continue;
+		}
+		if (b->stopping)
+			break;
+		struct timespec until = at_ms(sn_clock_ms() + IDLE_SECONDS * 1000);
+		b->idle++;
+		int rc = pthread_cond_timedwait(&b->work, &b->mtx, &until);
+		b->idle--;
+		if (rc != 0 && sn_ring_depth(b->ring) == 0)
+			break;
+	}
+	b->threads--;
+	pthread_cond_signal(&b->ended);
+	pthread_mutex_unlock(&b->mtx);
+	return NULL;
+}
+
+static int
+start_thread(struct sn_blocking *b)
+{
+	pthread_t thread;
+	int err = pthread_create(&thread, NULL, thread_main, b);
+	if (err)
+		return SN_EIO;
+	pthread_setname_np(thread, "snacgi-block");
+	pthread_detach(thread);
+	b->threads++;
+	return 0;
+}
+
+int
+sn_blocking_submit(struct sn_blocking *b, struct sn_request *req)
+{
+	pthread_mutex_lock(&b->mtx);
+	int rc = b->stopping ? SN_EGONE : sn_ring_push(b->ring, sn_request_ref(req));
+	if (rc == 0) {
+		if (b->idle < sn_ring_depth(b->ring) && b->threads < b->max && start_thread(b) < 0)
+			sn_log_warning("cannot start a blocking thread; %u serve", b->threads);
+		pthread_cond_signal(&b->work);
+		if (b->threads == 0) { /* nobody would ever run it */
+			SN_ASSERT(sn_ring_pop(b->ring) == req);
+			rc = SN_EFULL;
+		}
+	}
+	pthread_mutex_unlock(&b->mtx);
+	if (rc < 0 && b)
+		sn_request_unref(req);
+	return rc;
+}
+
+bool
+sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms)
+{
+	if (!b)
+		return true;
+	struct timespec until = at_ms(deadline_ms);
+	pthread_mutex_lock(&b->mtx);
+	b->stopping = true;
+	pthread_cond_broadcast(&b->work);
+	int rc = 0;
+	while (b->threads && rc == 0)
+		rc = pthread_cond_timedwait(&b->ended, &b->mtx, &until);
+	b->hurry = true;
+	struct sn_request *req;
+	while ((req = sn_ring_pop(b->ring))) {
+		pthread_mutex_unlock(&b->mtx);
+		run(b, req, true);
+		pthread_mutex_lock(&b->mtx);
+	}
+	bool done = b->threads == 0;
+	pthread_mutex_unlock(&b->mtx);
+	return done;
+}
+
+void
+sn_blocking_free(struct sn_blocking *b)
+{
+	if (!b)
+		return;
+	sn_ring_free(b->ring);
+	pthread_cond_destroy(&b->work);
+	pthread_cond_destroy(&b->ended);
+	pthread_mutex_destroy(&b->mtx);
+	free(b);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line: sn_main(). Options become configuration keys; a command is then
+ * run with the whole configuration.
+ */
+#include "config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/check.h"
+#include "server/process.h"
+#include "server/supervisor.h"
+
+enum { EXIT_USAGE = 2 };
+
+static const char usage[] =
+	"usage: snacgi [serve] [-c FILE] [-l ADDRESS]... [options]\n"
+	"       snacgi check | routes [-c FILE] [options]\n"
+	"       snacgi --version | --help\n"
+	"\n"
+	"FastCGI and SCGI application server: endpoints in C and in Python.\n"
+	"\n"
+	"  -c, --config FILE        read this configuration (default: none)\n"
+	"  -l, --listen ADDRESS     listen there; repeatable; replaces the file's list:\n"
+	"                             [fastcgi:|scgi:]unix:/run/x.sock   [..]unix:@abstract\n"
+	"                             [..]HOST:PORT   [..][::1]:PORT   [..]fd:N   [..]systemd:NAME\n"
+	"      --python-dir DIR     directory of Python modules (default: python)\n"
+	"      --module NAME        import this module; repeatable (default: all of them)\n"
+	"      --venv DIR           virtual environment\n"
+	"      --processes N        worker processes; 0: one per core (default 1)\n"
+	"      --io-threads N       I/O threads a process; 0: half the cores\n"
+	"      --dispatch-workers N threads for sync Python handlers a process (default 4)\n"
+	"      --pool-workers N     processes of the pool a process (default 4)\n"
+	"      --queue N            waiting requests a process before 503 (default 1024)\n"
+	"      --no-supervisor      one process, no fork\n"
+	"\n"
+	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
+	"check looks the configuration, imports and routes over; routes lists the routes.\n"
+	"Manuals: snacgi(8), snacgi.conf(5), snacgi-python(7), snacgi(3)\n";
+
+enum option_id {
+	OPT_PYTHON_DIR = 256,
+	OPT_MODULE,
+	OPT_VENV,
+	OPT_PROCESSES,
+	OPT_IO_THREADS,
+	OPT_DISPATCH,
+	OPT_POOL,
+	OPT_QUEUE,
+	OPT_NO_SUPERVISOR,
+	OPT_VERSION
+};
+
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "python-dir", required_argument, NULL, OPT_PYTHON_DIR },
+	{ "module", required_argument, NULL, OPT_MODULE },
+	{ "venv", required_argument, NULL, OPT_VENV },
+	{ "processes", required_argument, NULL, OPT_PROCESSES },
+	{ "io-threads", required_argument, NULL, OPT_IO_THREADS },
+	{ "dispatch-workers", required_argument, NULL, OPT_DISPATCH },
+	{ "pool-workers", required_argument, NULL, OPT_POOL },
+	{ "queue", required_argument, NULL, OPT_QUEUE },
+	{ "no-supervisor", no_argument, NULL, OPT_NO_SUPERVISOR },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Options that set one key. */
+static const struct {
+	int id;
+	const char *option, *key;
+} keys[] = {
+	{ OPT_PYTHON_DIR, "--python-dir", "python.dir" },
+	{ OPT_VENV, "--venv", "python.venv" },
+	{ OPT_PROCESSES, "--processes", "processes" },
+	{ OPT_IO_THREADS, "--io-threads", "io_threads" },
+	{ OPT_DISPATCH, "--dispatch-workers", "python.dispatch_workers" },
+	{ OPT_POOL, "--pool-workers", "python.pool_workers" },
+	{ OPT_QUEUE, "--queue", "queue" },
+};
+
+struct given { /* on the command line, in order */
+	int id;
+	const char *value;
+};
+
+struct cli {
+	const char *command, *config;
+	struct given *given;
+	size_t n;
+	bool no_supervisor;
+};
+
+static int
+bad_usage(const char *fmt, const char *word)
+{
+	fputs("snacgi: ", stderr);
+	fprintf(stderr, fmt, word);
+	fputs("; see snacgi --help\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* -1: go on; else the exit status. */
+static int
+parse(struct cli *cli, int argc, char **argv)
+{
+	cli->given = calloc((size_t)argc, sizeof(*cli->given));
+	if (!cli->given)
+		return bad_usage("%s", "out of memory");
+	int id;
+	optind = 0;
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, ":c:l:h", options, NULL)) != -1) {
+		switch (id) {
+		case 'c': cli->config = optarg; break;
+		case 'h': fputs(usage, stdout); return 0;
+		case OPT_VERSION: printf("snacgi %s\n", PACKAGE_VERSION); return 0;
+		case OPT_NO_SUPERVISOR: cli->no_supervisor = true; break;
+		case ':': return bad_usage("option %s wants a value", argv[optind - 1]);
+		case '?': return bad_usage("there is no option %s", argv[optind - 1]);
+		default: cli->given[cli->n++] = (struct given){ id, optarg }; break;
+		}
+	}
+	cli->command = optind < argc ? argv[optind++] : "serve";
+	if (optind < argc)
+		return bad_usage("'%s' is one word too many", argv[optind]);
+	static const char *const commands[] = { "serve", "check", "routes" };
+	for (size_t i = 0; i < SN_COUNT(commands); i++)
+		if (strcmp(cli->command, commands[i]) == 0)
+			return -1;
+	return bad_usage("there is no command '%s' (serve, check, routes)", cli->command);
+}
+
+/* All --module together replace the file's list. */
+static int
+set_modules(struct sn_conf *conf, const struct cli *cli, struct sn_why *why)
+{
+	struct sn_buf list;
+	sn_buf_init(&list, NULL, 0);
+	sn_buf_adds(&list, "[");
+	bool any = false;
+	for (size_t i = 0; i < cli->n; i++) {
+		if (cli->given[i].id != OPT_MODULE)
+			continue;
+		sn_buf_adds(&list, any ? ", \"" : " \"");
+		for (const char *p = cli->given[i].value; *p; p++) {
+			if (*p == '"' || *p == '\\')
+				sn_buf_adds(&list, "\\");
+			sn_buf_add(&list, p, 1);
+		}
+		sn_buf_adds(&list, "\"");
+		any = true;
+	}
+	sn_buf_adds(&list, " ]");
+	int rc = sn_buf_terminate(&list);
+	if (rc == 0 && any)
+		rc = sn_conf_set(conf, "python.modules", list.data, "--module", why);
+	sn_buf_free(&list);
+	return rc;
+}
+
+static int
+set_option(struct sn_conf *conf, const struct given *g, bool *listens, struct sn_why *why)
+{
+	if (g->id == 'l') {
+		if (!*listens)
+			sn_conf_listen_clear(conf);
+		*listens = true;
+		return sn_conf_listen(conf, g->value, "--listen", why);
+	}
+	for (size_t i = 0; i < SN_COUNT(keys); i++)
+		if (keys[i].id == g->id)
+			return sn_conf_set(conf, keys[i].key, g->value, keys[i].option, why);
+	return 0;
+}
+
+static int
+configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why)
+{
+	struct sn_why warnings = { "" };
+	int rc = cli->config ? sn_conf_load(conf, cli->config, why, &warnings) : 0;
+	bool listens = false;
+	for (size_t i = 0; rc == 0 && i < cli->n; i++)
+		rc = set_option(conf, &cli->given[i], &listens, why);
+	if (rc == 0)
+		rc = set_modules(conf, cli, why);
+	if (rc == 0)
+		rc = sn_conf_finish(conf, why);
+	if (rc == 0 && cli->no_supervisor && conf->processes != 1)
+		rc = sn_why_set(why, SN_ECONF,
+		                "--no-supervisor is one process, but processes is %u; set processes = 1 or "
+		                "leave --no-supervisor out",
+		                conf->processes);
+	if (rc == 0 && *warnings.text)
+		fprintf(stderr, "snacgi: %s\n", warnings.text);
+	return rc;
+}
+
+static int
+open_log(const struct sn_conf *conf, struct sn_why *why)
+{
+	int level = sn_log_level_from(conf->log.level);
+	struct sn_log_options opt = {
+		.level = level < 0 ? SN_LOG_INFO : (enum sn_log_level)level,
+		.format = strcmp(conf->log.format, "json") == 0 ? SN_LOG_JSON : SN_LOG_TEXT,
+		.file = conf->log.file,
+	};
+	return sn_log_open(&opt, why);
+}
+
+static int
+serve(struct sn_conf *conf, const struct cli *cli, const struct sn_tables *tables)
+{
+	struct sn_why why;
+	struct sn_listeners ls;
+	if (open_log(conf, &why) < 0 || sn_listeners_open(&ls, conf, &why) < 0) {
+		fprintf(stderr, "snacgi: %s\n", why.text);
+		return 1;
+	}
+	sn_process_raise_limits(conf);
+	sn_log_info("snacgi %s starts", PACKAGE_VERSION);
+	int status = 1;
+	bool clean = true;
+	if (sn_process_write_pid(conf->pid_file, &why) < 0) {
+		sn_log_error("%s", why.text);
+	} else {
+		status = cli->no_supervisor
+		             ? sn_worker_run(conf, tables, &ls, -1, 0, false, &clean)
+		             : sn_supervise(conf, tables, &ls);
+		sn_process_remove_pid(conf->pid_file);
+	}
+	sn_listeners_close(&ls, true);
+	sn_log_info(status == 0 ? "stopped" : "ended with an error");
+	if (!clean)
+		_exit(status); /* a handler still runs: returning would pull the ground from under it */
+	return status;
+}
+
+int
+sn_main(int argc, char **argv, const sn_route *routes)
+{
+	struct cli cli = { 0 };
+	struct sn_why why = { "" };
+	struct sn_tables tables = { .table = &routes, .n = routes ? 1 : 0 };
+	int status = parse(&cli, argc, argv);
+	struct sn_conf *conf = NULL;
+	if (status >= 0)
+		goto out;
+	status = 1;
+	conf = sn_conf_new();
+	if (!conf || configure(conf, &cli, &why) < 0)
+		fprintf(stderr, "snacgi: %s\n", conf ? why.text : "out of memory");
+	else if (strcmp(cli.command, "check") == 0)
+		status = sn_check(conf, &tables);
+	else if (strcmp(cli.command, "routes") == 0)
+		status = sn_print_routes(conf, &tables);
+	else
+		status = serve(conf, &cli, &tables);
+out:
+	sn_conf_free(conf);
+	free(cli.given);
+	return status;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layout of a connection and of its I/O thread, shared by conn.c (input and
+ * life), sink.c (output), exec.c (routing) and iothread.c only.
+ *
+ * Who may touch what:
+ *   "io"   only the connection's I/O thread
+ *   "mtx"  under conn.mtx
+ * While conn.remote is false no other thread knows the current request, and the I/O
+ * thread may read the mtx fields without the lock. The lock is held across system
+ * calls that do not block, never across a handler.
+ *
+ * Wake-up note. An executor that has answered completely and keeps the connection tells
+ * nobody: the next bytes wake the I/O thread, which finds the request ended under the
+ * lock before it looks at them. Only what the I/O thread must act on by itself (bytes
+ * left to write, a connection to bury) is posted to its inbox.
+ */
+#ifndef SN_SERVER_CONN_PRIV_H
+#define SN_SERVER_CONN_PRIV_H
+
+#include <pthread.h>
+
+#include "base/buf.h"
+#include "server/context.h"
+#include "server/iothread.h"
+#include "server/timer.h"
+#include "transport/wire.h"
+
+#define SN_IO_READ_SIZE (64 * 1024)
+
+enum sn_exchange {
+	SN_EX_NONE,      /* idle, or the parameters are still coming */
+	SN_EX_READING,   /* accepted: parameters or body are coming */
+	SN_EX_RUNNING,   /* with its handler; no byte of the answer sent */
+	SN_EX_STREAMING, /* head sent */
+	SN_EX_ENDED      /* answer complete (perhaps still queued here) */
+};
+
+struct sn_out { /* a piece of output that the socket has not taken yet */
+	struct sn_out *next;
+	const uint8_t *data;
+	size_t len, off; /* framed: `off` counts frame headers too */
+	bool framed;     /* still to be cut into frames of request `id` */
+	uint16_t id;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+struct sn_conn {
+	struct sn_timer timer; /* io; must be first */
+	atomic_uint refs;      /* the I/O thread's one, and one a request */
+	int fd;                /* mtx; -1: closed */
+	struct sn_iothread *io;
+	const struct sn_listener *listener;
+	struct sn_conn *prev, *next; /* io: all connections of the thread */
+	struct sn_conn *ready_next;  /* io */
+	struct sn_conn *inbox_next;  /* io->inbox_mtx */
+	bool posted;                 /* io->inbox_mtx */
+
+	/* input: io */
+	struct sn_wire wire;
+	struct sn_buf params;   /* parameter bytes that came in pieces */
+	const uint8_t *slice;   /* parameter bytes still in the read buffer */
+	size_t slice_len;
+	size_t params_len;      /* of this request so far */
+	int64_t begun_ms;
+	uint64_t dropped;       /* body bytes passed over because of `verdict` */
+	uint64_t verdict_allow; /* methods for Allow */
+	const char *verdict_text;
+	int verdict;            /* status decided before the body ended; 0: run the handler */
+	uint16_t wire_id;
+	bool keep, remote, registered, in_epoll, armed_out, partial, eof, ready;
+	bool broken;            /* the peer's bytes make no sense any more */
+	bool lingering;         /* answered and half-closed: only draining */
+	uint64_t lingered;
+
+	/* output and the current exchange: mtx */
+	pthread_mutex_t mtx;
+	enum sn_exchange ex;
+	struct sn_request *cur; /* one reference */
+	bool close_after;
+	bool needs_io;          /* bytes are queued or a pull waits: the I/O thread must act */
+	struct sn_out *out_head, *out_tail;
+	size_t out_bytes;
+	int64_t ended_ms, wrote_ms;
+	uint64_t body_sent;
+	int64_t body_left; /* of an announced length; -1: unknown */
+	bool body_none;    /* HEAD, 204, 304: body bytes are dropped */
+	int status;
+	struct sn_request *room_req; /* whose executor waits for room; it holds a reference */
+	void (*room)(struct sn_request *, void *);
+	void *room_arg;
+	ssize_t (*pull)(void *arg, void *buf, size_t size);
+	void (*pull_done)(void *arg);
+	void *pull_arg;
+};
+
+struct sn_iothread {
+	struct sn_context *ctx;
+	unsigned number;
+	pthread_t thread;
+	int epoll, wake; /* wake: an eventfd */
+	int64_t now_ms;
+	struct sn_wheel wheel;
+	struct sn_conn *conns;
+	struct sn_conn *grave; /* closed in this round: linked by next */
+	struct sn_conn *ready; /* to go on with, without a new edge: linked by ready_next */
+	uint64_t next_id;
+	struct sn_counters count;
+	atomic_uint load; /* connections, for the choice of the least loaded thread */
+	bool accepting, paused;
+	int64_t paused_until;
+	int64_t last_accept_log;
+	atomic_bool want_accept, want_drain, want_stop;
+	bool draining;
+	pthread_mutex_t inbox_mtx;
+	struct sn_conn *inbox; /* inbox_mtx */
+	uint8_t *rbuf;
+};
+
+/* The I/O thread that runs here; NULL on other threads. */
+extern _Thread_local struct sn_iothread *sn_io_self;
+
+/* ---- conn.c ----------------------------------------------------------- */
+
+struct sn_conn *sn_conn_new(struct sn_iothread *io, const struct sn_listener *l, int fd);
+void sn_conn_unref(struct sn_conn *c);
+/* io: takes a fresh connection in, reads what is there already. */
+void sn_conn_adopt(struct sn_conn *c);
+void sn_conn_event(struct sn_conn *c, uint32_t events);
+void sn_conn_timer(struct sn_conn *c);
+/* io: looks at the state after input or output and goes on: next request, more pull,
+ * arm for output, close. */
+void sn_conn_after(struct sn_conn *c);
+/* io: closes and lets go. */
+void sn_conn_close(struct sn_conn *c);
+/* io: the server stops: closes if idle. */
+void sn_conn_drain(struct sn_conn *c);
+/* io: its turn again, without an event: more pull, more to read. */
+void sn_conn_go_on(struct sn_conn *c);
+/* io: comes back to the connection in the next round of the loop. */
+void sn_conn_ready(struct sn_conn *c);
+/* Any thread: the I/O thread shall look at the connection; wake it or leave it asleep. */
+void sn_conn_post(struct sn_conn *c, bool wake);
+
+/* ---- sink.c ------------------------------------------------------------- */
+
+extern const struct sn_sink_ops sn_conn_sink;
+/* io or executor, mtx held: sends as much as the socket takes. 0, or SN_EGONE. */
+int sn_out_flush(struct sn_conn *c);
+/* mtx held: queues a copy of bytes that need no framing. */
+int sn_out_raw(struct sn_conn *c, const void *data, size_t len);
+/* mtx held: drops everything queued. */
+void sn_out_drop(struct sn_conn *c);
+/* mtx held: closes the descriptor and marks the current request gone. The caller calls
+ * sn_sink_room() once it has unlocked. */
+void sn_conn_shut(struct sn_conn *c);
+/* io: goes on with a pull body. */
+void sn_sink_pull(struct sn_conn *c);
+/* io: answers the current request with an error page, if nobody has yet. */
+void sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow);
+/* io: ABORT_REQUEST: ends the request without an answer. */
+void sn_sink_abort(struct sn_conn *c);
+/* Calls and clears c->room if it waits and there is room or nobody to wait for. Takes mtx. */
+void sn_sink_room(struct sn_conn *c);
+
+/* ---- exec.c ------------------------------------------------------------- */
+
+/* io: chooses the endpoint of c->cur, or sets c->verdict. */
+void sn_exec_route(struct sn_conn *c);
+/* io: the request is complete: runs it or hands it on. */
+void sn_exec_run(struct sn_conn *c);
+
+/* ---- access.c ------------------------------------------------------------ */
+
+void sn_access_log(const struct sn_context *ctx, const struct sn_request *req, int status,
+                   uint64_t body_bytes);
+
+#endif

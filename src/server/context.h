@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the threads of one worker process share: plain values set before the
+ * threads start, and counters. Owned by worker.c.
+ */
+#ifndef SN_SERVER_CONTEXT_H
+#define SN_SERVER_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "conf/conf.h"
+#include "native/native.h"
+#include "pyrt/pyrt.h"
+#include "route/router.h"
+#include "server/listener.h"
+
+struct sn_blocking;
+struct sn_iothread;
+
+/* Counters; relaxed atomics, so that any thread may bump and read them. */
+struct sn_counters {
+	atomic_ullong requests, native, python, rejected, errors;
+	atomic_uint in_flight;
+};
+
+struct sn_context {
+	const struct sn_conf *conf;
+	const struct sn_listeners *listeners;
+	struct sn_router router;
+	struct sn_native *native;
+	struct sn_pyrt *py; /* NULL: no Python */
+	struct sn_blocking *blocking;
+	struct sn_iothread **io;
+	unsigned nio;
+	struct sn_wire_limits wire_limits;
+	struct { /* milliseconds; 0: none */
+		int64_t read, request, write, idle;
+	} ms;
+	uint64_t id_seed;
+	int access_fd; /* -1: no access log */
+	atomic_uint connections;
+	atomic_bool draining;
+};
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The I/O thread's loop: accept, events, deadlines, inbox. Connections are
+ * edge-triggered and registered once; listeners are level-triggered with
+ * EPOLLEXCLUSIVE, one accept per wake-up, given to the least loaded thread.
+ */
+#include "server/iothread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/address.h"
+#include "server/conn_priv.h"
+
+#define EVENTS 256
+#define PAUSE_MS 100          /* after EMFILE, and at limits.connections */
+#define DRAIN_TICK_MS 20
+#define LONGEST_SLEEP_MS 1000 /* a connection given by another thread waits this at most */
+
+_Thread_local struct sn_iothread *sn_io_self;
+
+/* ---- accepting --------------------------------------------------------------- */
+
+static bool
+is_listener(const struct sn_iothread *io, const void *ptr)
+{
+	const struct sn_listeners *ls = io->ctx->listeners;
+	return (const struct sn_listener *)ptr >= ls->item &&
+	       (const struct sn_listener *)ptr < ls->item + ls->n;
+}
+
+static void
+watch_listeners(struct sn_iothread *io, bool on)
+{
+	if (io->accepting == on)
+		return;
+	io->accepting = on;
+	for (size_t i = 0; i < io->ctx->listeners->n; i++) {
+		struct sn_listener *l = &io->ctx->listeners->item[i];
+		struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l };
+		if (epoll_ctl(io->epoll, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, l->fd, &ev) < 0)
+			sn_log_error("%s: epoll_ctl: %s", l->name, strerror(errno));
+	}
+}
+
+static void
+pause_accepting(struct sn_iothread *io, const char *why)
+{
+	watch_listeners(io, false);
+	pthread_mutex_lock(&io->inbox_mtx);
+	io->paused = true;
+	pthread_mutex_unlock(&io->inbox_mtx);
+	io->paused_until = io->now_ms + PAUSE_MS;
+	if (io->now_ms - io->last_accept_log > 5000) {
+		io->last_accept_log = io->now_ms;
+		sn_log_warning("not accepting connections for now: %s", why);
+	}
+}
+
+static void
+resume_accepting(struct sn_iothread *io)
+{
+	if (!io->paused || io->draining)
+		return;
+	const struct sn_context *ctx = io->ctx;
+	if (io->now_ms < io->paused_until &&
+	    atomic_load_explicit(&ctx->connections, memory_order_relaxed) >= ctx->conf->limits.connections)
+		return;
+	pthread_mutex_lock(&io->inbox_mtx);
+	io->paused = false;
+	pthread_mutex_unlock(&io->inbox_mtx);
+	watch_listeners(io, true);
+}
+
+static bool
+allowed(const struct sn_listener *l, const struct sockaddr_storage *peer)
+{
+	const struct sn_conf_listen *lc = l->conf;
+	if (!l->tcp || lc->nnetworks == 0)
+		return true;
+	for (size_t i = 0; i < lc->nnetworks; i++)
+		if (sn_network_contains(&lc->networks[i], (const struct sockaddr *)peer))
+			return true;
+	return false;
+}
+
+static struct sn_iothread *
+least_loaded(struct sn_iothread *self)
+{
+	struct sn_iothread *best = self;
+	for (unsigned i = 0; i < self->ctx->nio; i++) {
+		struct sn_iothread *io = self->ctx->io[i];
+		if (io && atomic_load_explicit(&io->load, memory_order_relaxed) <
+		              atomic_load_explicit(&best->load, memory_order_relaxed))
+			best = io;
+	}
+	return best;
+}
+
+static void
+accept_one(struct sn_iothread *io, const struct sn_listener *l)
+{
+	struct sn_context *ctx = io->ctx;
+	if (atomic_load_explicit(&ctx->connections, memory_order_relaxed) >= ctx->conf->limits.connections) {
+		pause_accepting(io, "limits.connections is reached");
+		return;
+	}
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int fd = accept4(l->fd, l->tcp ? (struct sockaddr *)&peer : NULL, l->tcp ? &len : NULL,
+	                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			pause_accepting(io, strerror(errno));
+		else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+			pause_accepting(io, strerror(errno));
+		return;
+	}
+	if (!allowed(l, &peer)) {
+		sn_log_info("%s: connection refused: its address is not in the listener's allow list",
+		            l->name);
+		close(fd);
+		return;
+	}
+	struct sn_iothread *to = least_loaded(io);
+	struct sn_conn *c = sn_conn_new(to, l, fd);
+	if (!c) {
+		close(fd);
+		pause_accepting(io, "out of memory");
+		return;
+	}
+	if (to == io)
+		sn_conn_adopt(c);
+	else {
+		sn_conn_post(c, true);
+	}
+}
+
+/* ---- the loop ------------------------------------------------------------------- */
+
+static void
+take_inbox(struct sn_iothread *io)
+{
+	pthread_mutex_lock(&io->inbox_mtx);
+	struct sn_conn *c = io->inbox;
+	io->inbox = NULL;
+	pthread_mutex_unlock(&io->inbox_mtx);
+	while (c) {
+		struct sn_conn *next = c->inbox_next;
+		pthread_mutex_lock(&io->inbox_mtx);
+		c->posted = false;
+		pthread_mutex_unlock(&io->inbox_mtx);
+		if (!c->registered && c->fd >= 0 && !c->lingering)
+			sn_conn_adopt(c);
+		else
+			sn_conn_after(c);
+		sn_conn_unref(c);
+		c = next;
+	}
+}
+
+static void
+run_ready(struct sn_iothread *io)
+{
+	struct sn_conn *c = io->ready;
+	io->ready = NULL;
+	while (c) {
+		struct sn_conn *next = c->ready_next;
+		c->ready = false;
+		sn_conn_go_on(c);
+		sn_conn_unref(c);
+		c = next;
+	}
+}
+
+static void
+bury(struct sn_iothread *io)
+{
+	while (io->grave) {
+		struct sn_conn *c = io->grave;
+		io->grave = c->next;
+		sn_conn_unref(c);
+	}
+}
+
+static void
+obey(struct sn_iothread *io)
+{
+	if (atomic_load(&io->want_drain) && !io->draining) {
+		io->draining = true;
+		watch_listeners(io, false);
+	}
+	if (!io->draining && !io->paused && atomic_load(&io->want_accept))
+		watch_listeners(io, true);
+	if (io->draining)
+		for (struct sn_conn *c = io->conns, *next; c; c = next) {
+			next = c->next;
+			sn_conn_drain(c);
+		}
+	resume_accepting(io);
+}
+
+static int
+sleep_for(struct sn_iothread *io)
+{
+	if (io->ready)
+		return 0;
+	if (io->draining)
+		return DRAIN_TICK_MS;
+	int wait = sn_wheel_wait(&io->wheel, io->now_ms);
+	if (io->paused && (wait < 0 || wait > PAUSE_MS))
+		return PAUSE_MS;
+	if (io->conns && (wait < 0 || wait > LONGEST_SLEEP_MS) && io->ctx->nio > 1)
+		return LONGEST_SLEEP_MS;
+	return wait;
+}
+
+static void
+one_round(struct sn_iothread *io)
+{
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(io->epoll, events, EVENTS, sleep_for(io));
+	io->now_ms = sn_clock_ms();
+	for (int i = 0; i < n; i++) {
+		void *ptr = events[i].data.ptr;
+		if (ptr == io) {
+			eventfd_t count;
+			eventfd_read(io->wake, &count);
+		} else if (is_listener(io, ptr)) {
+			if (io->accepting)
+				accept_one(io, ptr);
+		} else {
+			sn_conn_event(ptr, events[i].events);
+		}
+	}
+	/* only after the events: they may name connections that the inbox buries */
+	take_inbox(io);
+	run_ready(io);
+	struct sn_timer *t;
+	while ((t = sn_wheel_due(&io->wheel, io->now_ms)))
+		sn_conn_timer((struct sn_conn *)t);
+	bury(io);
+}
+
+static void *
+io_main(void *arg)
+{
+	struct sn_iothread *io = arg;
+	sn_io_self = io;
+	while (!atomic_load_explicit(&io->want_stop, memory_order_acquire)) {
+		obey(io);
+		one_round(io);
+	}
+	take_inbox(io);
+	while (io->conns)
+		sn_conn_close(io->conns);
+	run_ready(io);
+	take_inbox(io);
+	bury(io);
+	return NULL;
+}
+
+/* ---- start and stop ---------------------------------------------------------------- */
+
+static void
+io_free(struct sn_iothread *io)
+{
+	if (io->epoll >= 0)
+		close(io->epoll);
+	if (io->wake >= 0)
+		close(io->wake);
+	pthread_mutex_destroy(&io->inbox_mtx);
+	free(io->rbuf);
+	free(io);
+}
+
+int
+sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned number,
+                  struct sn_why *why)
+{
+	struct sn_iothread *io = calloc(1, sizeof(*io));
+	if (!io)
+		return sn_why_set(why, SN_ENOMEM, "out of memory");
+	io->ctx = ctx;
+	io->number = number;
+	io->now_ms = sn_clock_ms();
+	io->next_id = 1;
+	sn_wheel_init(&io->wheel, io->now_ms);
+	pthread_mutex_init(&io->inbox_mtx, NULL);
+	io->epoll = epoll_create1(EPOLL_CLOEXEC);
+	io->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	io->rbuf = malloc(SN_IO_READ_SIZE);
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = io };
+	if (io->epoll < 0 || io->wake < 0 || !io->rbuf ||
+	    epoll_ctl(io->epoll, EPOLL_CTL_ADD, io->wake, &ev) < 0) {
+		int rc = sn_why_set(why, SN_EIO, "cannot start an I/O thread: %s", strerror(errno));
+		io_free(io);
+		return rc;
+	}
+	int err = pthread_create(&io->thread, NULL, io_main, io);
+	if (err) {
+		io_free(io);
+		return sn_why_set(why, SN_EIO, "cannot start an I/O thread: %s", strerror(err));
+	}
+	pthread_setname_np(io->thread, "snacgi-io");
+	*out = io;
+	return 0;
+}
+
+void
+sn_iothread_accept(struct sn_iothread *io)
+{
+	atomic_store(&io->want_accept, true);
+	eventfd_write(io->wake, 1);
+}
+
+void
+sn_iothread_drain(struct sn_iothread *io)
+{
+	atomic_store(&io->want_drain, true);
+	eventfd_write(io->wake, 1);
+}
+
+void
+sn_iothread_stop(struct sn_iothread *io)
+{
+	if (!io)
+		return;
+	atomic_store_explicit(&io->want_stop, true, memory_order_release);
+	eventfd_write(io->wake, 1);
+	pthread_join(io->thread, NULL);
+	io_free(io);
+}
+
+const struct sn_counters *
+sn_iothread_counters(const struct sn_iothread *io)
+{
+	return &io->count;
+}

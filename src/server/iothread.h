@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One I/O thread: an epoll, its share of the connections, their deadlines. It
+ * reads, parses, routes, runs native handlers and writes. Other threads reach it
+ * through its inbox only.
+ */
+#ifndef SN_SERVER_IOTHREAD_H
+#define SN_SERVER_IOTHREAD_H
+
+#include "server/context.h"
+
+struct sn_conn;
+struct sn_iothread;
+
+int sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned number,
+                      struct sn_why *why);
+/* Begins to accept on the listeners. Any thread. */
+void sn_iothread_accept(struct sn_iothread *io);
+/* Stops accepting; idle connections are closed, the others as they finish. Any thread. */
+void sn_iothread_drain(struct sn_iothread *io);
+/* Cuts what is left, ends and joins the thread, frees it. */
+void sn_iothread_stop(struct sn_iothread *io);
+const struct sn_counters *sn_iothread_counters(const struct sn_iothread *io);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Listening sockets: bound from the configuration, or adopted (a descriptor,
+ * LISTEN_FDS). Made once, by the process that owns them (the supervisor); workers
+ * share them. Never steals a live server's socket, never unlinks an inherited one.
+ */
+#ifndef SN_SERVER_LISTENER_H
+#define SN_SERVER_LISTENER_H
+
+#include "conf/conf.h"
+#include "transport/wire.h"
+
+struct sn_listener {
+	int fd;
+	const struct sn_wire_ops *wire;
+	const struct sn_conf_listen *conf; /* borrowed from the configuration */
+	bool tcp;
+	bool unlink_path;   /* we made the file: remove it at the end */
+	uint64_t dev, ino;  /* of the file we made: only that one is removed */
+	char name[160];     /* "unix:/run/x.sock", with the real port */
+};
+
+struct sn_listeners {
+	struct sn_listener *item;
+	size_t n;
+};
+
+/* Binds and adopts everything `conf` names; without listeners there: LISTEN_FDS when
+ * LISTEN_PID is ours, else descriptor 0 when it is a listening socket, else SN_ECONF
+ * with what to do. */
+int sn_listeners_open(struct sn_listeners *ls, const struct sn_conf *conf, struct sn_why *why);
+/* Closes; removes the files we made when `unlink_files`. */
+void sn_listeners_close(struct sn_listeners *ls, bool unlink_files);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Limits, privileges, pid file. Main thread, before any other is started.
+ */
+#include "server/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define OTHER_FILES 128 /* logs, listeners, epolls, Python's own, the pool's pipes */
+
+void
+sn_process_raise_limits(struct sn_conf *conf)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return;
+	if (rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+		getrlimit(RLIMIT_NOFILE, &rl);
+	}
+	if (rl.rlim_cur == RLIM_INFINITY || rl.rlim_cur >= (rlim_t)conf->limits.connections + OTHER_FILES)
+		return;
+	unsigned fit = rl.rlim_cur > 2 * OTHER_FILES ? (unsigned)rl.rlim_cur - OTHER_FILES
+	                                             : (unsigned)rl.rlim_cur / 2;
+	sn_log_warning("limits.connections lowered from %u to %u: the system allows %llu open files; "
+	               "raise LimitNOFILE= (systemd) or ulimit -n",
+	               conf->limits.connections, fit, (unsigned long long)rl.rlim_cur);
+	conf->limits.connections = fit;
+}
+
+int
+sn_process_drop(const struct sn_conf *conf, struct sn_why *why)
+{
+	bool root = geteuid() == 0;
+	if (!*conf->user && !*conf->group) {
+		if (root)
+			sn_log_warning("RUNNING AS ROOT: handlers have every right on this machine; set user "
+			               "and group in the configuration");
+		return 0;
+	}
+	if (!root)
+		return sn_why_set(why, SN_ECONF,
+		                  "user and group can be changed by root only; start as root or leave them "
+		                  "out");
+	struct passwd *pw = *conf->user ? getpwnam(conf->user) : NULL;
+	if (*conf->user && !pw)
+		return sn_why_set(why, SN_ECONF, "user: there is no user '%s'; create it or correct user",
+		                  conf->user);
+	struct group *gr = *conf->group ? getgrnam(conf->group) : NULL;
+	if (*conf->group && !gr)
+		return sn_why_set(why, SN_ECONF, "group: there is no group '%s'; create it or correct group",
+		                  conf->group);
+	gid_t gid = gr ? gr->gr_gid : pw->pw_gid;
+	if ((pw ? initgroups(pw->pw_name, gid) : setgroups(1, &gid)) < 0 || setgid(gid) < 0 ||
+	    (pw && setuid(pw->pw_uid) < 0))
+		return sn_why_set(why, SN_EIO, "cannot become %s:%s: %s", conf->user, conf->group,
+		                  strerror(errno));
+	if (pw) {
+		setenv("HOME", pw->pw_dir, 1);
+		setenv("USER", pw->pw_name, 1);
+		setenv("LOGNAME", pw->pw_name, 1);
+	}
+	return 0;
+}
+
+int
+sn_process_write_pid(const char *file, struct sn_why *why)
+{
+	if (!*file)
+		return 0;
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
+	int err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (!ok)
+		return sn_why_set(why, SN_EIO,
+		                  "cannot write the pid file %s: %s; create its directory or make it "
+		                  "writable, or set pid_file = \"\"",
+		                  file, strerror(err));
+	return 0;
+}
+
+void
+sn_process_remove_pid(const char *file)
+{
+	if (*file)
+		unlink(file);
+}

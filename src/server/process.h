@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Matters of the whole process: open-file limit, user and group, pid file.
+ */
+#ifndef SN_SERVER_PROCESS_H
+#define SN_SERVER_PROCESS_H
+
+#include "conf/conf.h"
+
+/* Raises the limit on open files as far as allowed and lowers limits.connections to fit,
+ * with a warning. */
+void sn_process_raise_limits(struct sn_conf *conf);
+/* Gives up root for conf->user and conf->group. As root without them: one loud line.
+ * SN_ECONF: no such user or group, or not root. */
+int sn_process_drop(const struct sn_conf *conf, struct sn_why *why);
+/* Writes our pid; SN_EIO. "" does nothing. */
+int sn_process_write_pid(const char *file, struct sn_why *why);
+void sn_process_remove_pid(const char *file);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Signal handlers. State is static: a handler can reach nothing else. The handler
+ * runs on whichever thread the kernel picks; all it does is async-signal-safe.
+ */
+#include "server/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static struct {
+	int fd;
+	atomic_uint pending, stops;
+	bool interrupt_stops;
+} state = { .fd = -1 };
+
+static void
+on_signal(int number)
+{
+	int saved = errno;
+	unsigned bit = number == SIGCHLD   ? SN_SIG_CHILD
+	               : number == SIGUSR1 ? SN_SIG_REOPEN
+	               : number == SIGINT && !state.interrupt_stops ? 0
+	                                                            : SN_SIG_STOP;
+	if (bit == SN_SIG_STOP)
+		atomic_fetch_add(&state.stops, 1);
+	if (bit) {
+		uint64_t one = 1;
+		atomic_fetch_or(&state.pending, bit);
+		ssize_t put = write(state.fd, &one, sizeof(one));
+		(void)put; /* full means readable, which is all that is wanted */
+	}
+	errno = saved;
+}
+
+int
+sn_signals_install(bool interrupt_stops, struct sn_why *why)
+{
+	/* begins readable: a signal may have come to a forked child before it got here */
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), old = state.fd;
+	if (fd < 0)
+		return sn_why_set(why, SN_EIO, "eventfd: %s", strerror(errno));
+	state.interrupt_stops = interrupt_stops;
+	state.fd = fd;
+	if (old >= 0)
+		close(old);
+	static const int handled[] = { SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGUSR1 };
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < SN_COUNT(handled); i++)
+		sigaction(handled[i], &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return fd;
+}
+
+unsigned
+sn_signals_take(unsigned *stops)
+{
+	eventfd_t count;
+	eventfd_read(state.fd, &count);
+	unsigned mask = atomic_exchange(&state.pending, 0);
+	*stops = atomic_load(&state.stops);
+	return mask;
+}

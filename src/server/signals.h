@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Signals as a descriptor to poll: handlers (SA_RESTART) set a flag and write an
+ * eventfd. No signal is ever blocked: a mask would survive exec, and a child of a
+ * handler could then not be terminated.
+ */
+#ifndef SN_SERVER_SIGNALS_H
+#define SN_SERVER_SIGNALS_H
+
+#include "base/err.h"
+
+enum sn_signal { SN_SIG_STOP = 1, SN_SIG_CHILD = 2, SN_SIG_REOPEN = 4 };
+
+/* Installs the handlers; once in a process, again in a forked one. `interrupt_stops`:
+ * whether SIGINT means stop (else it is taken and ignored: the terminal sends it to the
+ * whole group and the supervisor passes it on). Returns the descriptor, or SN_EIO. */
+int sn_signals_install(bool interrupt_stops, struct sn_why *why);
+/* What came since the last call, as a mask; *stops counts the stop signals ever. */
+unsigned sn_signals_take(unsigned *stops);
+
+#endif
