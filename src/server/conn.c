@@ -209,7 +209,7 @@ on_begin(struct sn_conn *c, const struct sn_wire_event *ev)
 		uint8_t out[SN_WIRE_REPLY_MAX];
 		size_t n = c->wire.ops->refuse(&c->wire, ev->id, out);
 		pthread_mutex_lock(&c->mtx);
-		if (sn_out_raw(c, out, n) < 0 || sn_out_flush(c) < 0)
+		if (n == 0 || sn_out_raw(c, out, n) < 0 || sn_out_flush(c) < 0)
 			c->close_after = true;
 		pthread_mutex_unlock(&c->mtx);
 		return;
@@ -306,12 +306,13 @@ on_params_end(struct sn_conn *c)
 	int64_t length = sn_request_content_length(c->cur);
 	if (!c->verdict && length == -2)
 		set_verdict(c, 400, "CONTENT_LENGTH is not a number");
+	const char *bad = NULL;
+	int unfit = c->verdict ? 0 : c->wire.ops->check(c->cur, &bad);
+	if (unfit)
+		set_verdict(c, unfit, bad);
 	if (c->wire.ops->form == SN_FORM_SCGI) {
 		const char *te = sn_request_known(c->cur, SN_P_TRANSFER_ENCODING);
-		const char *bad = c->verdict ? NULL : sn_scgi_check(c->cur);
-		if (bad)
-			set_verdict(c, 400, bad);
-		else if (!c->verdict && te && *te && length <= 0)
+		if (!c->verdict && te && *te && length <= 0)
 			set_verdict(c, 411, "a chunked request body cannot come over SCGI: let the front "
 			                    "server buffer it, or use FastCGI");
 		c->wire.ops->expect(&c->wire, length > 0 ? (uint64_t)length : 0);
@@ -375,7 +376,9 @@ static void
 on_reply(struct sn_conn *c, const struct sn_wire_event *ev)
 {
 	pthread_mutex_lock(&c->mtx);
-	if (c->fd >= 0 && (sn_out_raw(c, ev->data, ev->len) < 0 || sn_out_flush(c) < 0))
+	bool failed = c->fd >= 0 && (sn_out_raw(c, ev->data, ev->len) < 0 || sn_out_flush(c) < 0);
+	/* a refused role without KEEP_CONN ends the connection, unless a request is under way */
+	if (failed || (!ev->keep && c->ex == SN_EX_NONE))
 		c->close_after = true;
 	pthread_mutex_unlock(&c->mtx);
 }

@@ -295,7 +295,7 @@ settle(struct sn_conn *c, int rc)
 static void
 begin_answer(struct sn_conn *c, struct sn_response *res, int64_t len, bool suppress)
 {
-	c->status = res->status ? res->status : (len == 0 && !res->raw_body_known ? 204 : 200);
+	c->status = sn_response_final_status(res);
 	c->body_sent = suppress || len < 0 ? 0 : (uint64_t)len;
 	c->body_left = suppress ? -1 : len;
 	c->body_none = suppress;
