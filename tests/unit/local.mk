@@ -53,3 +53,7 @@ UNIT_TESTS += tests/unit/test_fcgx
 tests_unit_test_fcgx_SOURCES = tests/unit/test_fcgx.c tests/unit/fake_sink.c tests/unit/fake_sink.h
 tests_unit_test_fcgx_LDADD = $(sn_test_ldadd) $(FCGI_LIBS)
 
+
+UNIT_TESTS += tests/unit/test_timer
+tests_unit_test_timer_SOURCES = tests/unit/test_timer.c
+tests_unit_test_timer_LDADD = $(sn_test_ldadd)
