@@ -205,7 +205,7 @@ reject_now(struct sn_conn *c, int status, const char *text)
 static void
 on_begin(struct sn_conn *c, const struct sn_wire_event *ev)
 {
-	if (c->remote || c->ex != SN_EX_NONE || c->cur) {
+	if (c->remote || c->ex != SN_EX_NONE || c->cur || c->close_after) {
 		uint8_t out[SN_WIRE_REPLY_MAX];
 		size_t n = c->wire.ops->refuse(&c->wire, ev->id, out);
 		pthread_mutex_lock(&c->mtx);
@@ -416,6 +416,8 @@ static void
 collect(struct sn_conn *c)
 {
 	struct sn_request *done = NULL;
+	if (!c->remote && c->ex != SN_EX_ENDED)
+		return;
 	pthread_mutex_lock(&c->mtx);
 	if (c->fd >= 0 && c->ex == SN_EX_ENDED && !c->out_head && c->keep && !c->close_after) {
 		done = c->cur;
@@ -424,6 +426,7 @@ collect(struct sn_conn *c)
 		c->needs_io = false;
 		c->wire.ops->release(&c->wire, c->wire_id);
 		c->remote = false;
+		c->served = true;
 		if (c->io->ctx->ms.idle > 0)
 			sn_wheel_set(&c->io->wheel, &c->timer, c->ended_ms + c->io->ctx->ms.idle);
 		else
@@ -599,7 +602,7 @@ sn_conn_after(struct sn_conn *c)
 		c->needs_io = false;
 	pthread_mutex_unlock(&c->mtx);
 
-	if (gone || (idle && c->close_after && !pending)) {
+	if (gone) {
 		sn_conn_close(c);
 		return;
 	}
@@ -607,8 +610,8 @@ sn_conn_after(struct sn_conn *c)
 		set_deadline(c, c->io->ctx->ms.write);
 		if (ended)
 			return;
-	} else if (ended) {
-		if (c->keep && !c->close_after) {
+	} else if (ended || (idle && c->close_after)) {
+		if (ended && c->keep && !c->close_after) {
 			collect(c);
 			if (atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))
 				sn_conn_close(c);
@@ -624,8 +627,6 @@ sn_conn_after(struct sn_conn *c)
 	sn_sink_room(c);
 	if (pulling)
 		sn_conn_ready(c);
-	if (idle && !c->partial && atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))
-		sn_conn_close(c);
 }
 
 void
@@ -637,6 +638,7 @@ sn_conn_adopt(struct sn_conn *c)
 	if (io->conns)
 		io->conns->prev = c;
 	io->conns = c;
+	c->ended_ms = io->now_ms;
 	set_deadline(c, io->ctx->ms.idle);
 	/* The front server's first bytes are usually there already: a short request is then
 	 * answered, and its connection closed, without epoll. */
@@ -678,11 +680,13 @@ static void
 request_timeout(struct sn_conn *c)
 {
 	struct sn_request *req = sn_request_ref(c->cur);
-	atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
-	sn_log_for(SN_LOG_WARNING, req->id, "%s %s: no answer from %s within timeouts.request; answered 504",
-	           req->method_name, req->path.path, req->endpoint ? req->endpoint->name : "?");
-	sn_sink_error(c, 504, "the handler did not answer in time", 0);
-	cancel(c, req);
+	if (sn_sink_error(c, 504, "the handler did not answer in time", 0) == 0) {
+		atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
+		sn_log_for(SN_LOG_WARNING, req->id,
+		           "%s %s: no answer from %s within timeouts.request; answered 504",
+		           req->method_name, req->path.path, req->endpoint ? req->endpoint->name : "?");
+		cancel(c, req);
+	} /* else the handler was just in time */
 	sn_request_unref(req);
 	sn_conn_after(c);
 }
@@ -698,10 +702,10 @@ sn_conn_timer(struct sn_conn *c)
 		return;
 	pthread_mutex_lock(&c->mtx);
 	enum sn_exchange ex = c->ex;
-	bool pending = c->out_head != NULL;
+	bool pending = c->out_head != NULL, gone = c->fd < 0;
 	int64_t wrote = c->wrote_ms, now = c->io->now_ms;
 	pthread_mutex_unlock(&c->mtx);
-	if (c->lingering || c->fd < 0) {
+	if (c->lingering || gone) {
 		sn_conn_close(c);
 	} else if (pending) {
 		if (ctx->ms.write > 0 && now - wrote < ctx->ms.write) {
@@ -733,8 +737,10 @@ sn_conn_drain(struct sn_conn *c)
 	read_all(c, 0); /* a request may be on its way in */
 	if (!c->registered)
 		return;
+	/* a fresh connection, or a piece of a request, is given a moment: somebody is about to
+	 * speak there */
 	if (exchange(c) == SN_EX_NONE && !c->cur && !c->out_head &&
-	    (!c->partial || c->io->now_ms - c->ended_ms > DRAIN_QUIET_MS))
+	    ((c->served && !c->partial) || c->io->now_ms - c->ended_ms > DRAIN_QUIET_MS))
 		sn_conn_close(c);
 	else
 		sn_conn_after(c);

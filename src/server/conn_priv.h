@@ -70,6 +70,7 @@ struct sn_conn {
 	int verdict;            /* status decided before the body ended; 0: run the handler */
 	uint16_t wire_id;
 	bool keep, remote, registered, in_epoll, armed_out, partial, eof, ready;
+	bool served;            /* has carried a request */
 	bool broken;            /* the peer's bytes make no sense any more */
 	bool lingering;         /* answered and half-closed: only draining */
 	uint64_t lingered;
@@ -157,8 +158,8 @@ void sn_out_drop(struct sn_conn *c);
 void sn_conn_shut(struct sn_conn *c);
 /* io: goes on with a pull body. */
 void sn_sink_pull(struct sn_conn *c);
-/* io: answers the current request with an error page, if nobody has yet. */
-void sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow);
+/* io: answers the current request with an error page, if nobody has yet: 0 or SN_EGONE. */
+int sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow);
 /* io: ABORT_REQUEST: ends the request without an answer. */
 void sn_sink_abort(struct sn_conn *c);
 /* Calls and clears c->room if it waits and there is room or nobody to wait for. Takes mtx. */

@@ -590,7 +590,7 @@ sn_sink_pull(struct sn_conn *c)
 		done(c->pull_arg);
 }
 
-void
+int
 sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow)
 {
 	struct sn_request *req = c->cur;
@@ -616,8 +616,9 @@ sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow)
 		atomic_fetch_add_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&c->mtx);
-	sink_respond(req, &res);
+	int rc = sink_respond(req, &res);
 	sn_response_free(&res);
+	return rc;
 }
 
 void
