@@ -57,3 +57,11 @@ tests_unit_test_fcgx_LDADD = $(sn_test_ldadd) $(FCGI_LIBS)
 UNIT_TESTS += tests/unit/test_timer
 tests_unit_test_timer_SOURCES = tests/unit/test_timer.c
 tests_unit_test_timer_LDADD = $(sn_test_ldadd)
+dist_check_SCRIPTS += tests/unit/test_fcgx_header.sh
+TESTS += tests/unit/test_fcgx_header.sh
+
+UNIT_TESTS += tests/unit/test_demo_native
+tests_unit_test_demo_native_SOURCES = tests/unit/test_demo_native.c tests/unit/fake_sink.c tests/unit/fake_sink.h
+tests_unit_test_demo_native_LDADD = $(sn_test_ldadd)
+tests_unit_test_demo_native_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
+
