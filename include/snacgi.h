@@ -54,7 +54,8 @@ enum sn_err {
 
 /* An ordinary handler runs on an I/O thread and must not block.
  * Returns 0 when `res` holds the answer; an HTTP status from 400 to 599 to
- * send that error page instead; any other value is logged and answered 500. */
+ * send that error page instead (headers that were set stay); any other value
+ * is logged and answered 500. */
 typedef int sn_handler(sn_request *req, sn_response *res);
 
 /* A handler written for libfcgi; always on a blocking thread, the body
@@ -162,14 +163,16 @@ SN_API int sn_response_printf(sn_response *res, const char *fmt, ...)
 /* Serialises `obj` as the body, sets application/json; borrows `obj`. */
 SN_API int sn_response_json(sn_response *res, struct json_object *obj);
 /* Status, and a JSON or HTML body (by Accept) that carries the text.
- * Returns 0, so that a handler can end with it. */
+ * Returns 0, so that a handler can end with it (the status, to the same
+ * effect, where memory failed). */
 SN_API int sn_response_error(sn_response *res, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Streams. `pull` is called back whenever the peer has room, on an I/O thread:
  * it fills `buf` and returns how many bytes it wrote, 0 at the end, or a
  * negative number to cut the connection. It must not block. `done` is called
- * once, at the end or when the peer is gone, and frees `arg`.
+ * once, at the end or when the peer is gone, and frees `arg`; not at all when
+ * this call itself fails.
  * `length` is the exact size of the body, or -1 when unknown. */
 SN_API int sn_response_pull(sn_response *res, int64_t length,
                             ssize_t (*pull)(void *arg, void *buf, size_t size),

@@ -7,3 +7,4 @@ SN_SOURCES += \
 	src/native/request_api.c \
 	src/native/response_api.c
 include_HEADERS += include/snacgi.h include/snacgi-fcgx.h
+dist_man_MANS += man/snacgi.3
