@@ -259,7 +259,7 @@ test_error_json(void **state)
 	                                   "\"request_id\":\"00000000000004d2\"}");
 	assert_head(&res, "Status: 405 Method Not Allowed\r\nAllow: GET\r\n"
 	                  "Content-Type: application/json\r\nVary: Accept\r\n"
-	                  "Content-Length: 76\r\n\r\n");
+	                  "Content-Length: 75\r\n\r\n");
 	/* Once more: nothing doubles. */
 	assert_int_equal(sn_response_error_page(&res, 400, "a \"b\"\\\n\t\r\x01 \xc3\xa9 \xff<"), 0);
 	assert_string_equal(body_of(&res),
