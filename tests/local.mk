@@ -2,3 +2,6 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/integration/local.mk
+include tests/python/local.mk
+include tests/lint/local.mk
+EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh

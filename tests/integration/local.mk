@@ -1,1 +1,23 @@
-# filled by its folder
+# pytest over a running daemon; each test is counted by itself (TAP).
+TESTS += tests/integration/run
+dist_check_SCRIPTS += tests/integration/run
+EXTRA_DIST += \
+	tests/integration/apps/basic/app.py tests/integration/apps/basic/compute.py \
+	tests/integration/conftest.py tests/integration/daemon.py \
+	tests/integration/fcgi.py tests/integration/scgi.py tests/integration/wire.py \
+	tests/integration/tap.py \
+	tests/integration/test_basic.py tests/integration/test_cli.py \
+	tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
+	tests/integration/test_lifecycle.py tests/integration/test_listeners.py \
+	tests/integration/test_native.py tests/integration/test_nginx.py \
+	tests/integration/test_paths.py tests/integration/test_reference_peer.py \
+	tests/integration/test_scale.py tests/integration/test_scgi.py
+
+# The native endpoints that are asked, and a module that must be refused.
+check_LTLIBRARIES += tests/integration/native_endpoints.la tests/integration/native_broken.la
+integration_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
+tests_integration_native_endpoints_la_SOURCES = tests/integration/native_endpoints.c
+tests_integration_native_endpoints_la_LDFLAGS = $(integration_module_ldflags)
+tests_integration_native_endpoints_la_LIBADD = $(JSONC_LIBS)
+tests_integration_native_broken_la_SOURCES = tests/integration/native_broken.c
+tests_integration_native_broken_la_LDFLAGS = $(integration_module_ldflags)

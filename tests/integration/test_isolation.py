@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""What Python does, slow, stuck or too much of it, never delays a native
+endpoint; every queue is bounded and says so when it is full."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Callable
+
+import fcgi
+import pytest
+from daemon import Daemon, threads, wait_until
+from wire import environ
+
+Snacgi = Callable[..., Daemon]
+
+
+def in_background(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    out: list[Any] = []
+
+    def run() -> None:
+        try:
+            out.append(work())
+        except BaseException as error:  # shown by the test that looks at it
+            out.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, out
+
+
+@pytest.mark.parametrize("what", ["spin", "hold"])
+def test_native_answers_beside_cpu_bound_python(snacgi: Snacgi, what: str) -> None:
+    """Five seconds of Python on the CPU, or of C that holds the GIL: native answers all the
+    while. Proven by order: the last of many native answers comes before the Python one."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 4}})
+    thread, out = in_background(lambda: (daemon.get(f"/{what}?seconds=5").json(), time.monotonic()))
+    # A Python request that cannot be answered now shows that Python is busy.
+    slowest = 0.0
+    count = 0
+    with daemon.connect() as conn:
+        assert conn.ask("GET", "/native/hello").status == 200
+        while thread.is_alive() and count < 3000:
+            begun = time.monotonic()
+            assert conn.ask("GET", f"/native/users/{count}").json() == {"user_id": count}
+            assert daemon.get("/native/hello").status == 200
+            slowest = max(slowest, time.monotonic() - begun)
+            count += 1
+            time.sleep(0.001)
+        last = time.monotonic()
+    thread.join()
+    assert not isinstance(out[0], BaseException), out
+    assert count >= 100
+    assert last < out[0][1] or count < 3000, "native answers waited for Python"
+    # Generous for a loaded machine, and far from the five seconds that waiting would cost.
+    assert slowest < 2.5, f"a native answer took {slowest:.2f} s"
+
+
+def test_native_answers_beside_blocked_python(snacgi: Snacgi) -> None:
+    """Every dispatch thread stands at a closed gate, the ring is filling: native goes on."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 2}, "queue": 8})
+    conns = [daemon.connect() for _ in range(4)]
+    try:
+        for conn in conns:
+            conn.send(fcgi.request(environ("GET", "/gate/block"), b"", 1, True))
+        wait_until(lambda: daemon.get("/waiting/block").json()["waiting"] == 2, "two handlers at the gate")
+        for n in range(100):
+            assert daemon.get(f"/native/users/{n}").json() == {"user_id": n}
+        assert daemon.get("/native/blocking?ms=1").text == "rested"
+        # The loop is another thread: async handlers go on as well.
+        assert daemon.get("/sleep?duration=0.01").json() == {"slept": True}
+        assert daemon.get("/open/block").status == 200
+        for conn in conns:
+            assert conn.response().json() == {"opened": True}
+    finally:
+        for conn in conns:
+            conn.close()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ring_full(snacgi: Snacgi, workers: int) -> None:
+    """Full: 503 with Retry-After at once, native unaffected; then all that waited is answered."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": workers}, "queue": 5, "timeouts": {"queue": 60.0}})
+    gates = [daemon.connect() for _ in range(workers)]
+    waiting: list[fcgi.Connection] = []
+    try:
+        for conn in gates:
+            conn.send(fcgi.request(environ("GET", "/gate/ring"), b"", 1, True))
+        wait_until(lambda: daemon.get("/waiting/ring").json()["waiting"] == workers, "every worker at the gate")
+        rejected = []
+        for n in range(30):
+            conn = daemon.connect()
+            conn.send(fcgi.request(environ("GET", f"/mark/{n}"), b"", 1, True))
+            waiting.append(conn)
+        # Exactly what fits waits; all others are answered at once, while nothing can run.
+        for conn in waiting[5:]:
+            answer = conn.response()
+            rejected.append(answer)
+            assert answer.status == 503
+            assert int(answer.header("Retry-After") or "-1") >= 0
+        for n in range(50):
+            assert daemon.get(f"/native/users/{n}").json() == {"user_id": n}
+        # A refused connection is as good as before.
+        assert waiting[-1].ask("GET", "/native/hello").status == 200
+        daemon.get("/open/ring")
+        for n, conn in enumerate(waiting[:5]):
+            assert conn.response().json() == {"n": n}
+        for conn in gates:
+            assert conn.response().json() == {"opened": True}
+        assert sorted(daemon.get("/marks").json()["marks"]) == [0, 1, 2, 3, 4]
+        assert waiting[-1].ask("GET", "/users/1").json() == {"user_id": 1}
+    finally:
+        for conn in gates + waiting:
+            conn.close()
+
+
+def test_async_limit(snacgi: Snacgi) -> None:
+    daemon = snacgi(conf={"limits": {"async": 10}, "queue": 10})
+    conns = [daemon.connect() for _ in range(60)]
+    try:
+        for conn in conns:
+            conn.send(fcgi.request(environ("GET", "/agate/limit"), b"", 1, True))
+        assert daemon.get("/native/hello").status == 200
+        time_out = time.monotonic() + 60
+        statuses: list[int] = []
+        import select
+
+        while len(statuses) < 40 and time.monotonic() < time_out:
+            ready, _, _ = select.select([c.sock for c in conns if c.sock.fileno() >= 0], [], [], 1)
+            for conn in [c for c in conns if c.sock in ready]:
+                answer = conn.response()
+                assert answer.status == 503 and answer.header("Retry-After")
+                statuses.append(answer.status)
+                conn.close()
+        assert len(statuses) >= 40
+        # A sync handler opens the gate: the loop's own door is full.
+        left = [c for c in conns if c.sock.fileno() >= 0]
+        assert left
+        wait_until(lambda: daemon.get("/open-sync/limit").status == 200, "the gate opens")
+        for conn in left:
+            assert conn.response().json() == {"opened": True}
+        assert daemon.get("/sleep?duration=0").json() == {"slept": True}
+    finally:
+        for conn in conns:
+            conn.close()
+
+
+def test_gone_clients_work_is_dropped(snacgi: Snacgi) -> None:
+    """A request whose client left before its turn is not executed."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 1}})
+    gate = daemon.connect()
+    gate.send(fcgi.request(environ("GET", "/gate/gone"), b"", 1, True))
+    wait_until(lambda: daemon.get("/waiting/gone").json()["waiting"] == 1, "the worker at the gate")
+    stay = daemon.connect()
+    for n in range(10):
+        with daemon.connect() as conn:
+            conn.send(fcgi.request(environ("GET", f"/mark/{n}"), b"", 1, True))
+            # Answered only after the request before it was taken in: then it is in the ring.
+            conn.send(fcgi.record(fcgi.GET_VALUES, 0))
+            assert conn.read_record()[0] == fcgi.GET_VALUES_RESULT
+    stay.send(fcgi.request(environ("GET", "/mark/100"), b"", 1, True))
+    # The marks of the gone are set by I/O threads: both have passed when new requests by
+    # each have been answered.
+    for _ in range(20):
+        assert daemon.get("/native/hello").status == 200
+    daemon.get("/open/gone")
+    assert stay.response().json() == {"n": 100}
+    assert gate.response().json() == {"opened": True}
+    assert daemon.get("/marks").json()["marks"] == [100]
+    gate.close()
+    stay.close()
+
+
+def test_stale_work_is_not_executed(snacgi: Snacgi) -> None:
+    """Too long in the ring: 503 unexecuted."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 1}, "timeouts": {"queue": 0.2, "request": 60.0}})
+    gate, late = daemon.connect(), daemon.connect()
+    gate.send(fcgi.request(environ("GET", "/gate/stale"), b"", 1, True))
+    wait_until(lambda: daemon.get("/waiting/stale").json()["waiting"] == 1, "the worker at the gate")
+    late.send(fcgi.request(environ("GET", "/mark/1"), b"", 1, True))
+    time.sleep(0.5)  # the one thing here that only time can do
+    daemon.get("/open/stale")
+    assert gate.response().status == 200
+    answer = late.response()
+    assert answer.status == 503 and answer.header("Retry-After")
+    assert daemon.get("/marks").json()["marks"] == []
+    gate.close()
+    late.close()
+
+
+def test_slow_handlers_do_not_hold_quick_ones(snacgi: Snacgi) -> None:
+    """Hand-over: with four workers three that block leave the quick ones a thread."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 4}})
+    gates = [daemon.connect() for _ in range(3)]
+    for conn in gates:
+        conn.send(fcgi.request(environ("GET", "/gate/quick"), b"", 1, True))
+    for n in range(100):
+        assert daemon.get(f"/users/{n}").json() == {"user_id": n}
+    wait_until(lambda: daemon.get("/waiting/quick").json()["waiting"] == 3, "three at the gate")
+    for n in range(100):
+        assert daemon.get(f"/users/{n}").json() == {"user_id": n}
+    daemon.get("/open/quick")
+    for conn in gates:
+        assert conn.response().status == 200
+        conn.close()
+
+
+def test_one_dispatch_worker(snacgi: Snacgi) -> None:
+    """dispatch_workers = 1: sync handlers run in the runtime thread; all lanes still work."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 1}})
+    for n in range(50):
+        assert daemon.get(f"/users/{n}").json() == {"user_id": n}
+    assert daemon.post("/squares", {"numbers": [3]}).json() == {"squares": [9]}
+    assert daemon.post("/async/squares", {"numbers": [4]}).json() == {"squares": [16]}
+    assert daemon.get("/sleep?duration=0.01").json() == {"slept": True}
+
+
+def test_idle_connections_hold_no_thread(snacgi: Snacgi) -> None:
+    daemon = snacgi()
+    for target in ("/native/hello", "/users/1", "/sleep?duration=0"):
+        daemon.get(target)
+    before = threads(daemon.worker)
+    conns = [daemon.connect() for _ in range(300)]
+    try:
+        for conn in conns:
+            assert conn.ask("GET", "/native/hello").status == 200
+        sleepers = [daemon.connect() for _ in range(100)]
+        for conn in sleepers:
+            conn.send(fcgi.request(environ("GET", "/agate/idle"), b"", 1, True))
+        wait_until(lambda: daemon.get("/waiting/idle").json()["waiting"] == 100, "100 parked")
+        assert threads(daemon.worker) == before
+        daemon.get("/open/idle")
+        for conn in sleepers:
+            assert conn.response().status == 200
+            conn.close()
+    finally:
+        for conn in conns:
+            conn.close()
+
+
+def test_slow_uploads_hold_nobody(snacgi: Snacgi) -> None:
+    daemon = snacgi(conf={"python": {"dispatch_workers": 1}, "native": {"blocking_threads": 1}})
+    body = b"x" * 100_000
+    uploads = []
+    for n in range(60):
+        conn = daemon.connect()
+        target = ("/show", "/native/show")[n % 2]
+        raw = fcgi.request(environ("POST", target, None, body), body, 1, True)
+        conn.send(raw[:50_000])
+        uploads.append((conn, raw))
+    for n in range(50):
+        assert daemon.get(f"/users/{n}").json() == {"user_id": n}
+        assert daemon.get("/native/blocking?ms=0").status == 200
+    for conn, raw in uploads:
+        conn.send(raw[50_000:])
+    for conn, _ in uploads:
+        assert conn.response().json()["length"] == 100_000
+        conn.close()
+
+
+def test_blocking_threads_are_bounded(snacgi: Snacgi) -> None:
+    """Native handlers that block wait for one another, not the ordinary ones for them."""
+    daemon = snacgi(conf={"native": {"blocking_threads": 2}}, app=None)
+    daemon.get("/native/hello")
+    conns = [daemon.connect() for _ in range(8)]
+    for conn in conns:
+        conn.send(fcgi.request(environ("GET", "/native/blocking?ms=200"), b"", 1, True))
+    for n in range(100):
+        assert daemon.get(f"/native/users/{n}").json() == {"user_id": n}
+    for conn in conns:
+        assert conn.response().text == "rested"
+        conn.close()
