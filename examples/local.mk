@@ -17,3 +17,6 @@ examples_c_hello_SOURCES = examples/c/hello.c
 examples_c_hello_LDADD = libsnacgi.la
 examples_c_embed_SOURCES = examples/c/embed.c
 examples_c_embed_LDADD = libsnacgi.la
+
+# Endpoints in Python, for the demo.
+dist_noinst_DATA += examples/python/app.py

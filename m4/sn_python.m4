@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # SN_PYTHON_BINARY
 # The interpreter that belongs to the linked libpython. The python3 that is
 # first on PATH may be another build (pyenv, conda), so it is looked for where
