@@ -10,26 +10,26 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "conf/address.h"
 
-struct sn_strings { /* NULL-terminated; NULL when empty */
-	char **item;
+struct sn_strings {
+	char **item; /* NULL-terminated; NULL when empty */
 	size_t n;
 };
-
-enum sn_address_kind { SN_ADDR_UNIX, SN_ADDR_ABSTRACT, SN_ADDR_TCP, SN_ADDR_FD, SN_ADDR_SYSTEMD };
 
 struct sn_conf_listen {
 	char *protocol; /* "fastcgi" or "scgi" */
 	char *address;  /* as written, without the protocol */
 	enum sn_address_kind kind;
 	char *path;     /* Unix path or abstract name, systemd name */
-	char *host;     /* TCP: "127.0.0.1", "::1", "" any */
+	char *host;     /* TCP: "127.0.0.1", "::1", a name; "": every IPv4 and IPv6 address */
 	unsigned port;  /* TCP; 0: chosen by the system */
 	int fd;         /* SN_ADDR_FD */
 	unsigned mode;  /* Unix socket's permissions, e.g. 0660 */
 	char *owner, *group; /* "" : leave */
 	unsigned backlog;
-	struct sn_strings allow; /* networks, TCP only: "10.0.0.0/8"; empty: everyone */
+	struct sn_strings allow; /* networks, not on Unix sockets: "10.0.0.0/8"; empty: everyone */
+	struct sn_network *networks; /* the same, parsed: allow.n of them */
 	char *prefix;   /* mount prefix, "" or "/app" */
 	int path_source; /* enum sn_path_source's values: 0 auto, 1 request_uri, 2 script_name */
 };
@@ -44,7 +44,7 @@ struct sn_conf {
 	bool debug;
 	char *user, *group, *pid_file;
 	struct {
-		char *dir;        /* absolute */
+		char *dir;        /* absolute; after sn_conf_finish "" means: no Python */
 		bool dir_named;   /* set by the file or an option: must exist */
 		struct sn_strings modules;
 		char *venv;
@@ -82,13 +82,17 @@ int sn_conf_load(struct sn_conf *c, const char *file, struct sn_why *why, struct
  * directory. `from` names the source in messages: "--io-threads", "sn_server_set". */
 int sn_conf_set(struct sn_conf *c, const char *key, const char *value, const char *from,
                 struct sn_why *why);
+/* The same, but appends to a list: "--module". */
+int sn_conf_add(struct sn_conf *c, const char *key, const char *value, const char *from,
+                struct sn_why *why);
 /* Adds a listener: "[fastcgi|scgi]:unix:/run/x.sock", see snacgi(8). */
 int sn_conf_listen(struct sn_conf *c, const char *spec, const char *from, struct sn_why *why);
 void sn_conf_listen_clear(struct sn_conf *c);
-/* Checks what only the whole shows (memory_body <= body ...); resolves the zeros that mean
- * "as many as cores". Call once after the last change. */
+/* Checks what only the whole shows (an address twice ...); resolves the zeros that mean
+ * "as many as cores", the default Python directory, memory_body above body. Call once
+ * after the last change. */
 int sn_conf_finish(struct sn_conf *c, struct sn_why *why);
-/* Bytes from "16 MiB", "64k", "1000": SN_EINVAL or SN_ERANGE. */
+/* Bytes from "16 MiB", "64k", "1.5 G", "1000" (multiples of 1024): SN_EINVAL or SN_ERANGE. */
 int sn_conf_size(const char *text, uint64_t *out);
 
 #endif

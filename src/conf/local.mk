@@ -1,1 +1,7 @@
-SN_SOURCES += src/conf/conf.h
+SN_SOURCES += \
+	src/conf/address.c src/conf/address.h \
+	src/conf/conf.c src/conf/conf.h src/conf/conf_priv.h \
+	src/conf/file.c \
+	src/conf/listen.c \
+	src/conf/scan.c \
+	src/conf/schema.c
