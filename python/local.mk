@@ -15,3 +15,8 @@ snaxumpydir = $(pkgpylibdir)/snaxum
 dist_snaxumpy_DATA = \
 	python/snaxum/__init__.py \
 	python/snaxum/py.typed
+# The daemon's own half of the package.
+dist_snacgipy_DATA += \
+	python/snacgi/_loop.py \
+	python/snacgi/_pool.py \
+	python/snacgi/_runtime.py

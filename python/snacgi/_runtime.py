@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon's runtime calls in its own interpreter. Private: users import snacgi."""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import inspect
+import logging
+import pickle
+import sys
+import textwrap
+import threading
+from typing import Any, Callable, Iterator, Sequence
+
+from . import _routing
+from ._loop import cancel_later, new_loop
+from ._loop import run as run_loop
+
+__all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "new_loop",
+           "prepare", "run_loop", "start_pool"]
+
+_POOL_START = 120.0  # seconds for all workers of the pool to import the user's modules
+
+
+def prepare() -> None:
+    """Before the user's modules are imported: what they print is seen line by line."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    if not sys.argv or sys.argv == [""]:
+        sys.argv = ["snacgi"]
+    logging.captureWarnings(False)
+
+
+def dumps(kind: str) -> Callable[..., bytes] | None:
+    """The JSON writer that the configuration names; None: ours."""
+    if kind != "orjson":
+        return None
+    try:
+        import orjson
+    except ImportError as exc:
+        raise RuntimeError(
+            f"python.json is \"orjson\", which cannot be imported ({exc}); install it (in the venv: "
+            "pip install orjson), or set python.json = \"builtin\"") from exc
+    result: Callable[..., bytes] = orjson.dumps
+    return result
+
+
+def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, str, int]]:
+    """What @route has recorded, in order."""
+    return [(r.rule, ", ".join(r.methods), r.handler, r.name, bool(r.is_async),
+             bool(r.use_process_pool), r.file or "", int(r.line or 0)) for r in _routing.registry]
+
+
+# ---- pool --------------------------------------------------------------------
+
+
+def start_pool(workers: int, queue: int, modules: Sequence[str]) -> Any:
+    """A warm pool; RuntimeError with the worker's traceback when a module fails there."""
+    from ._pool import PoolExecutor
+
+    pool = PoolExecutor(workers, queue=queue, modules=tuple(modules), owned=True)
+    try:
+        pool.wait_ready(_POOL_START)
+    except BaseException:
+        pool._kill()
+        raise
+    return pool
+
+
+def close_pool(pool: Any, timeout: float) -> None:
+    """No handler runs any more, or none may: waits for the workers, then kills them."""
+    if not pool._close(max(0.0, timeout), cancel_futures=True):
+        pool._kill()
+
+
+# ---- the end -------------------------------------------------------------------
+
+
+def end() -> None:
+    """What Py_FinalizeEx would run of the user's: threads are joined, exit hooks called."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+    except Exception:
+        logging.getLogger("snacgi").exception("waiting for threads failed")
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            pass
+
+
+# ---- snacgi check -----------------------------------------------------------------
+
+
+def check() -> list[str]:
+    """What would fail only in the middle of a request; each text ends with the mend."""
+    findings: list[str] = []
+    for route in _routing.registry:
+        if route.use_process_pool:
+            where = f"{route.file}:{route.line}: {route.name}"
+            findings += [f"{where}: {text}" for text in _check_pool_handler(route.handler)]
+    return findings
+
+
+def _check_pool_handler(handler: Callable[..., Any]) -> Iterator[str]:
+    """Looks at the functions that the handler passes to its second argument. Only what is
+    written as a name, an attribute or a lambda in the handler itself can be judged."""
+    function = inspect.unwrap(handler)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return
+    definition = next((n for n in ast.walk(tree)
+                       if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))), None)
+    if definition is None:
+        return
+    args = [*definition.args.posonlyargs, *definition.args.args]
+    if len(args) < 2:
+        yield ("it takes no pool: use_process_pool=True passes it as the second argument; write "
+               f"def {definition.name}(request, pool)")
+        return
+    local = {n.name for n in ast.walk(definition) if n is not definition
+             and isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    for submitted in _submitted(definition, args[1].arg):
+        text = _judge(submitted, local, function)
+        if text:
+            yield text
+
+
+def _submitted(definition: ast.AST, pool: str) -> Iterator[ast.expr]:
+    """pool.submit(X), pool.map(X), loop.run_in_executor(pool, X)."""
+    for node in ast.walk(definition):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        owner = node.func.value
+        first = node.args[0]
+        if node.func.attr in ("submit", "map") and isinstance(owner, ast.Name) and owner.id == pool:
+            yield first
+        elif (node.func.attr == "run_in_executor" and isinstance(first, ast.Name)
+              and first.id == pool and len(node.args) > 1):
+            yield node.args[1]
+
+
+def _judge(expr: ast.expr, local: set[str], function: Callable[..., Any]) -> str | None:
+    mend = "define it at the top level of a module"
+    if isinstance(expr, ast.Lambda):
+        return f"a lambda (line {expr.lineno} of it) cannot be sent to the process pool; {mend}"
+    if isinstance(expr, ast.Name) and expr.id in local:
+        return (f"{expr.id}() is defined inside the handler and cannot be sent to the process "
+                f"pool; {mend}")
+    value = _resolve(expr, function)
+    if value is None:
+        return None
+    try:
+        pickle.dumps(value)
+    except Exception as exc:
+        return f"{ast.unparse(expr)} cannot be sent to the process pool ({exc}); {mend}"
+    return None
+
+
+def _resolve(expr: ast.expr, function: Callable[..., Any]) -> Any:
+    if isinstance(expr, ast.Name):
+        return getattr(function, "__globals__", {}).get(expr.id)
+    if isinstance(expr, ast.Attribute):
+        owner = _resolve(expr.value, function)
+        return None if owner is None else getattr(owner, expr.attr, None)
+    return None

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The async lanes: an event loop in a thread of its own, fed from a ring.
+ * Included by pyrt/ only.
+ */
+#ifndef SN_PYRT_AIO_H
+#define SN_PYRT_AIO_H
+
+#include "pyrt/pyrt_priv.h"
+
+struct sn_aio;
+
+/* `max`: requests waiting and coroutines in flight together. */
+int sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_why *why);
+/* Makes the loop ("asyncio" or "uvloop") and starts its thread; returns when it runs. Needs
+ * the GIL and lets go of it. */
+int sn_aio_start(struct sn_aio *a, const char *loop, struct sn_why *why);
+/* No GIL needed from here on. SN_EFULL, SN_EGONE. Does not take a reference: it is given one. */
+int sn_aio_submit(struct sn_aio *a, struct sn_request *req);
+/* Hint: cancel the task of `req`. Takes a reference of its own. */
+void sn_aio_cancel(struct sn_aio *a, struct sn_request *req);
+/* No more requests; what is queued or in flight goes on until the deadline, then is
+ * cancelled. */
+void sn_aio_close(struct sn_aio *a, int64_t deadline_ms);
+/* Waits for the loop thread; false: a coroutine does not let go of it. */
+bool sn_aio_join(struct sn_aio *a, int64_t deadline_ms);
+/* Answers 503 to what is queued. */
+void sn_aio_refuse_queued(struct sn_aio *a);
+void sn_aio_stats(const struct sn_aio *a, struct sn_pyrt_stats *out);
+/* Closes the loop; after a join that was true. Needs the GIL. */
+void sn_aio_finish(struct sn_aio *a);
+void sn_aio_free(struct sn_aio *a); /* NULL is fine; after a join that was true */
+
+#endif

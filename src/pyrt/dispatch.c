@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Sync handlers. Threads that take turns on the GIL for every request halve
+ * the throughput, so one worker is hot: it alone takes requests, and it keeps
+ * the GIL from one to the next while there are any (the interpreter's switch
+ * interval lets the event loop and blocked handlers in). Only when the hot one
+ * has been in one handler for about a millisecond while work waits does the
+ * monitor make another one hot; the first then parks when it returns.
+ *
+ * Signalling, three words that threads sleep on:
+ *   asleep   1: the hot worker sleeps for want of work. The worker sets it, then
+ *            looks at the ring again; a producer pushes, then looks at it: with a
+ *            full fence between on both sides one of the two sees the other.
+ *            The monitor never moves the token away from a sleeping worker.
+ *   armed    1: the monitor ticks. Set by a producer that finds the hot worker
+ *            busy; cleared by the monitor when the ring is empty.
+ *   parked   (each worker) 1: not hot and not needed.
+ * `hot` changes under `lock` only, which is held for a few instructions and never
+ * over Python code. HOT_NONE: every worker is in a long handler; the first to
+ * return takes the token.
+ *
+ * Threads: any thread submits, without the GIL; workers hold it but to sleep;
+ * the monitor never takes it.
+ */
+#include "pyrt/dispatch.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "pyrt/core/core.h"
+#include "pyrt/futex.h"
+#include "queue/ring.h"
+
+#define HOT_NONE (-1)
+#define TICK_NS 1000000
+#define DRAIN_EVERY 64 /* requests between two looks at what sinks let go of */
+
+struct worker {
+	struct sn_dispatch *d;
+	pthread_t thread;
+	int index;
+	atomic_int parked;
+	atomic_uint seq; /* odd: in a handler */
+	unsigned since_drain;
+	/* The request in the handler, so that the stop can answer for one that never
+	 * returns. Tagged with BORROWED while it does: the worker waits that moment. */
+	_Atomic(uintptr_t) current;
+};
+
+#define BORROWED ((uintptr_t)1)
+
+struct sn_dispatch {
+	struct sn_ring *ring;
+	int64_t limit_ms;
+	unsigned nworkers, started;
+	bool monitored;
+	pthread_t monitor;
+
+	_Alignas(64) atomic_int asleep;
+	atomic_int armed;
+	atomic_int hot;
+	atomic_bool closed;  /* no more submits */
+	atomic_bool drained; /* closed, and the ring was empty: workers end */
+
+	_Alignas(64) pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned ended; /* workers 1.. and the monitor that have left */
+	int *idle;
+	unsigned nidle;
+	atomic_ullong rejected, expired;
+	struct worker workers[];
+};
+
+/* ---- one request ------------------------------------------------------ */
+
+PyObject *
+sn_pytarget_call(const struct sn_pytarget *t, PyObject *request)
+{
+	/* The free slot in front lets a bound method put its self there. */
+	PyObject *argv[3] = { NULL, request, t->pool };
+
+	return PyObject_Vectorcall(t->handler, argv + 1,
+	                           (t->pool ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+}
+
+static void
+call_handler(struct sn_request *req)
+{
+	const struct sn_pytarget *t = req->endpoint->target;
+	PyObject *request = sn_pyrequest_new(req);
+
+	sn_pyanswer_send(req, request ? sn_pytarget_call(t, request) : NULL, t->name);
+	Py_XDECREF(request);
+}
+
+static void
+release_current(struct worker *w, uintptr_t req)
+{
+	uintptr_t expect = req;
+
+	while (!atomic_compare_exchange_weak(&w->current, &expect, 0))
+		expect = req; /* borrowed for the length of one non-blocking answer */
+}
+
+static void
+run_one(struct worker *w, struct sn_request *req)
+{
+	struct sn_dispatch *d = w->d;
+
+	if (!sn_pyrt_stale(req, d->limit_ms, &d->expired)) {
+		atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
+		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
+		call_handler(req);
+		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
+		release_current(w, (uintptr_t)req);
+	}
+	sn_request_unref(req);
+	if (++w->since_drain >= DRAIN_EVERY) {
+		w->since_drain = 0;
+		sn_pycore_drain();
+	}
+}
+
+static void
+refuse_queued(struct sn_dispatch *d)
+{
+	struct sn_request *req;
+
+	while ((req = sn_ring_pop(d->ring))) {
+		sn_pyrt_refuse(req, "The server is stopping.");
+		sn_request_unref(req);
+	}
+}
+
+/* ---- hot, parked, asleep ------------------------------------------------ */
+
+static void
+unpark(struct worker *w)
+{
+	atomic_store(&w->parked, 0);
+	sn_futex_wake(&w->parked, 1);
+}
+
+/* Without the GIL. True: this worker is hot; false: all work is done. */
+static bool
+park(struct worker *w)
+{
+	struct sn_dispatch *d = w->d;
+
+	pthread_mutex_lock(&d->lock);
+	if (atomic_load(&d->drained)) {
+		pthread_mutex_unlock(&d->lock);
+		return false;
+	}
+	if (atomic_load(&d->hot) == HOT_NONE) {
+		atomic_store(&d->hot, w->index);
+		pthread_mutex_unlock(&d->lock);
+		return true;
+	}
+	atomic_store(&w->parked, 1);
+	d->idle[d->nidle++] = w->index;
+	pthread_mutex_unlock(&d->lock);
+	while (atomic_load(&w->parked))
+		sn_futex_wait(&w->parked, 1);
+	return !atomic_load(&d->drained);
+}
+
+/* The monitor's: `w` has been in one handler since the last tick. */
+static void
+hand_over(struct sn_dispatch *d, struct worker *w, unsigned seq)
+{
+	struct worker *next = NULL;
+
+	pthread_mutex_lock(&d->lock);
+	if (atomic_load(&d->hot) == w->index && atomic_load(&w->seq) == seq) {
+		if (d->nidle)
+			next = &d->workers[d->idle[--d->nidle]];
+		atomic_store(&d->hot, next ? next->index : HOT_NONE);
+	}
+	pthread_mutex_unlock(&d->lock);
+	if (next)
+		unpark(next);
+}
+
+/* The ring was closed and is empty: every worker may end. */
+static void
+finish(struct sn_dispatch *d)
+{
+	pthread_mutex_lock(&d->lock);
+	atomic_store(&d->drained, true);
+	while (d->nidle)
+		unpark(&d->workers[d->idle[--d->nidle]]);
+	pthread_mutex_unlock(&d->lock);
+	atomic_store(&d->armed, 1); /* the monitor ends too */
+	sn_futex_wake(&d->armed, 1);
+	refuse_queued(d); /* a submit that had passed the check of `closed` */
+}
+
+/* Without the GIL. */
+static void
+sleep_for_work(struct sn_dispatch *d)
+{
+	atomic_store(&d->asleep, 1);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (sn_ring_depth(d->ring) || atomic_load(&d->closed)) {
+		atomic_store(&d->asleep, 0);
+		return;
+	}
+	while (atomic_load(&d->asleep))
+		sn_futex_wait(&d->asleep, 1);
+}
+
+/* Holds the GIL on entry and on return. */
+static void
+worker_loop(struct worker *w)
+{
+	struct sn_dispatch *d = w->d;
+
+	for (;;) {
+		struct sn_request *req;
+		PyThreadState *ts;
+		bool hot;
+
+		if (atomic_load_explicit(&d->hot, memory_order_acquire) != w->index) {
+			sn_pycore_drain();
+			ts = PyEval_SaveThread();
+			hot = park(w);
+			PyEval_RestoreThread(ts);
+			if (!hot)
+				return;
+		}
+		req = sn_ring_pop(d->ring);
+		if (req) {
+			run_one(w, req);
+			continue;
+		}
+		sn_pycore_drain();
+		ts = PyEval_SaveThread();
+		if (atomic_load(&d->closed) && sn_ring_depth(d->ring) == 0)
+			finish(d);
+		else
+			sleep_for_work(d);
+		PyEval_RestoreThread(ts);
+		if (atomic_load(&d->drained))
+			return;
+	}
+}
+
+/* ---- threads -------------------------------------------------------------- */
+
+static void
+leave(struct sn_dispatch *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->ended++;
+	pthread_cond_broadcast(&d->changed);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	PyGILState_STATE gil;
+
+	gil = PyGILState_Ensure();
+	worker_loop(w);
+	PyGILState_Release(gil);
+	leave(w->d);
+	return NULL;
+}
+
+static void
+nap(void)
+{
+	struct timespec ts = { .tv_nsec = TICK_NS };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Ticks while work waits. */
+static void
+watch(struct sn_dispatch *d)
+{
+	int last = HOT_NONE;
+	unsigned last_seq = 0;
+
+	for (;;) {
+		int hot;
+		unsigned seq;
+
+		nap();
+		if (atomic_load(&d->drained) || sn_ring_depth(d->ring) == 0)
+			return;
+		hot = atomic_load(&d->hot);
+		if (hot == HOT_NONE) {
+			last = HOT_NONE;
+			continue;
+		}
+		seq = atomic_load(&d->workers[hot].seq);
+		if (hot == last && seq == last_seq && (seq & 1))
+			hand_over(d, &d->workers[hot], seq);
+		last = hot;
+		last_seq = seq;
+	}
+}
+
+static void *
+monitor_main(void *arg)
+{
+	struct sn_dispatch *d = arg;
+
+	while (!atomic_load(&d->drained)) {
+		if (atomic_load(&d->armed) == 0) {
+			sn_futex_wait(&d->armed, 0);
+			continue;
+		}
+		watch(d);
+		if (atomic_load(&d->drained))
+			break;
+		atomic_store(&d->armed, 0);
+		atomic_thread_fence(memory_order_seq_cst);
+		if (sn_ring_depth(d->ring) && !atomic_load(&d->asleep))
+			atomic_store(&d->armed, 1);
+	}
+	leave(d);
+	return NULL;
+}
+
+static int
+spawn(pthread_t *t, void *(*fn)(void *), void *arg, const char *name)
+{
+	if (pthread_create(t, NULL, fn, arg) != 0)
+		return SN_ENOMEM;
+	pthread_setname_np(*t, name);
+	return 0;
+}
+
+int
+sn_dispatch_start(struct sn_dispatch *d)
+{
+	char name[16];
+
+	for (unsigned i = 1; i < d->nworkers; i++) {
+		snprintf(name, sizeof(name), "sn-python-%u", i % 100000);
+		if (spawn(&d->workers[i].thread, worker_main, &d->workers[i], name) < 0)
+			return SN_ENOMEM;
+		d->started++;
+	}
+	if (d->nworkers > 1) {
+		if (spawn(&d->monitor, monitor_main, d, "sn-py-monitor") < 0)
+			return SN_ENOMEM;
+		d->monitored = true;
+	}
+	return 0;
+}
+
+void
+sn_dispatch_run(struct sn_dispatch *d)
+{
+	worker_loop(&d->workers[0]);
+}
+
+static struct timespec
+timespec_of(int64_t ms)
+{
+	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000 };
+}
+
+bool
+sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
+{
+	struct timespec until = timespec_of(deadline_ms);
+	unsigned all = d->started + d->monitored;
+	int rc = 0;
+
+	if (!atomic_load(&d->drained)) { /* a start that failed half-way */
+		atomic_store(&d->closed, true);
+		finish(d);
+	}
+	pthread_mutex_lock(&d->lock);
+	while (d->ended < all && rc == 0)
+		rc = pthread_cond_timedwait(&d->changed, &d->lock, &until);
+	all -= d->ended;
+	pthread_mutex_unlock(&d->lock);
+	if (all)
+		return false;
+	for (unsigned i = 1; i <= d->started; i++)
+		pthread_join(d->workers[i].thread, NULL);
+	if (d->monitored)
+		pthread_join(d->monitor, NULL);
+	d->started = 0;
+	d->monitored = false;
+	d->ended = 0;
+	return true;
+}
+
+/* ---- from outside ------------------------------------------------------------ */
+
+int
+sn_dispatch_new(struct sn_dispatch **out, unsigned workers, size_t queue, int64_t queue_timeout_ms)
+{
+	size_t size = sizeof(struct sn_dispatch) + workers * sizeof(struct worker);
+	pthread_condattr_t attr;
+	struct sn_dispatch *d = aligned_alloc(64, (size + 63) / 64 * 64);
+
+	*out = NULL;
+	if (!d)
+		return SN_ENOMEM;
+	memset(d, 0, size);
+	d->ring = sn_ring_new(queue);
+	d->idle = calloc(workers, sizeof(*d->idle));
+	if (!d->ring || !d->idle) {
+		sn_ring_free(d->ring);
+		free(d->idle);
+		free(d);
+		return SN_ENOMEM;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&d->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	d->nworkers = workers;
+	d->limit_ms = queue_timeout_ms;
+	for (unsigned i = 0; i < workers; i++) {
+		d->workers[i].d = d;
+		d->workers[i].index = (int)i;
+	}
+	*out = d;
+	return 0;
+}
+
+int
+sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
+{
+	if (sn_unlikely(atomic_load_explicit(&d->closed, memory_order_acquire)))
+		return SN_EGONE;
+	if (sn_ring_push(d->ring, req) < 0) {
+		atomic_fetch_add_explicit(&d->rejected, 1, memory_order_relaxed);
+		return SN_EFULL;
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&d->asleep, memory_order_relaxed)) {
+		if (atomic_exchange(&d->asleep, 0))
+			sn_futex_wake(&d->asleep, 1);
+	} else if (d->nworkers > 1 && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
+		if (atomic_exchange(&d->armed, 1) == 0)
+			sn_futex_wake(&d->armed, 1);
+	}
+	if (sn_unlikely(atomic_load(&d->drained)))
+		refuse_queued(d);
+	return 0;
+}
+
+void
+sn_dispatch_close(struct sn_dispatch *d)
+{
+	atomic_store(&d->closed, true);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_exchange(&d->asleep, 0))
+		sn_futex_wake(&d->asleep, 1);
+}
+
+void
+sn_dispatch_refuse_all(struct sn_dispatch *d)
+{
+	refuse_queued(d);
+	for (unsigned i = 0; i < d->nworkers; i++) {
+		struct worker *w = &d->workers[i];
+		uintptr_t req = atomic_load(&w->current);
+
+		if (!req || (req & BORROWED) ||
+		    !atomic_compare_exchange_strong(&w->current, &req, req | BORROWED))
+			continue;
+		sn_pyrt_refuse((struct sn_request *)req, "The server is stopping.");
+		atomic_store(&w->current, req);
+	}
+}
+
+void
+sn_dispatch_stats(const struct sn_dispatch *d, struct sn_pyrt_stats *out)
+{
+	struct sn_ring_stats ring;
+
+	sn_ring_stats(d->ring, &ring);
+	out->sync_depth = ring.depth;
+	out->sync_peak = ring.peak;
+	out->rejected += atomic_load(&d->rejected);
+	out->expired += atomic_load(&d->expired);
+	for (unsigned i = 0; i < d->nworkers; i++)
+		out->dispatch_busy += atomic_load(&d->workers[i].seq) & 1;
+}
+
+void
+sn_dispatch_free(struct sn_dispatch *d)
+{
+	if (!d)
+		return;
+	pthread_cond_destroy(&d->changed);
+	pthread_mutex_destroy(&d->lock);
+	sn_ring_free(d->ring);
+	free(d->idle);
+	free(d);
+}

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Python runtime: its thread, and the way it starts and stops. The runtime
+ * thread makes the interpreter, imports the user's modules, starts pool, loop
+ * and workers, becomes worker 0, and takes all of it down again.
+ *
+ * Stopping: submits are refused (SN_EGONE); what is queued and in flight goes
+ * on; then pool, loop, threads; then what an interpreter's end would run of
+ * the user's (threading's joins, atexit hooks), with a grace of its own, since
+ * a thread of the user's may never end. The interpreter itself is not finalised:
+ * Py_FinalizeEx beside threads that are not ours crashes or hangs, and the
+ * process is about to end. A handler that does not return by the deadline is
+ * left to the end of the process, its client answered 503.
+ *
+ * Threads: start, stop, free: one thread of the server's; submit, cancel, stats:
+ * any thread, never with or for the GIL.
+ */
+#include "pyrt/pyrt_priv.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/response.h"
+#include "pyrt/aio.h"
+#include "pyrt/core/core.h"
+#include "pyrt/dispatch.h"
+#include "pyrt/interp.h"
+#include "pyrt/modules.h"
+#include "pyrt/routes.h"
+
+#define HOOKS_GRACE 5000  /* ms for the user's threads and exit hooks, after all answers */
+#define POOL_GRACE 5000   /* ms for the pool's workers to leave, after all answers */
+#define FAILED_GRACE 5000 /* ms to take down what a failed start had begun */
+
+enum state { STARTING, READY, FAILED, ANSWERED, ENDED };
+
+struct sn_pyrt {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum state state;
+	int64_t answered_ms;
+	int start_rc;
+	bool left_behind; /* a failed start has threads that do not end */
+	atomic_llong deadline_ms;
+
+	const struct sn_pyrt_options *opt; /* while starting */
+	struct sn_why *why;                /* the same */
+	char **modules;                    /* the names that were imported */
+	size_t nmodules;
+	struct sn_pyroutes routes;
+	struct sn_dispatch *dispatch;
+	struct sn_aio *aio; /* NULL: no async route */
+	PyObject *pool;     /* NULL: no pool route */
+	unsigned pool_workers;
+	char version[256];
+};
+
+/* ---- answers without Python ------------------------------------------------ */
+
+void
+sn_pyrt_refuse(struct sn_request *req, const char *text)
+{
+	struct sn_response res;
+	char head[512], body[1024];
+
+	if (!req->sink)
+		return;
+	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
+	sn_response_header_n(&res, "Retry-After", 11, "1", 1);
+	sn_response_error_page(&res, 503, text);
+	req->sink->respond(req, &res);
+	sn_response_free(&res);
+}
+
+bool
+sn_pyrt_stale(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired)
+{
+	if (sn_request_marked(req))
+		return true;
+	if (limit_ms <= 0 || sn_clock_ms() - req->queued_ms <= limit_ms)
+		return false;
+	atomic_fetch_add_explicit(expired, 1, memory_order_relaxed);
+	sn_pyrt_refuse(req, "The request waited too long for its turn.");
+	return true;
+}
+
+/* ---- starting, in the runtime thread ------------------------------------------ */
+
+static int
+choose_modules(struct sn_pyrt *rt)
+{
+	const struct sn_pyrt_options *opt = rt->opt;
+	size_t n = 0;
+
+	while (opt->modules && opt->modules[n])
+		n++;
+	if (n == 0)
+		return opt->dir ? sn_modules_list(opt->dir, &rt->modules, &rt->nmodules, rt->why) : 0;
+	rt->modules = calloc(n + 1, sizeof(*rt->modules));
+	for (size_t i = 0; rt->modules && i < n; i++, rt->nmodules++)
+		if (!(rt->modules[i] = strdup(opt->modules[i])))
+			return sn_why_set(rt->why, SN_ENOMEM, "out of memory");
+	return rt->modules ? 0 : sn_why_set(rt->why, SN_ENOMEM, "out of memory");
+}
+
+static int
+configure_core(struct sn_pyrt *rt)
+{
+	const struct sn_pyrt_options *opt = rt->opt;
+	PyObject *dumps = sn_interp_call("dumps", Py_BuildValue("(s)", opt->json ? opt->json : "builtin"));
+	struct sn_pycore_options core = { .debug = opt->debug };
+	int rc;
+
+	core.nan_null = opt->nan && strcmp(opt->nan, "null") == 0;
+	core.dumps = dumps && dumps != Py_None ? dumps : NULL;
+	rc = dumps ? sn_pycore_configure(&core) : -1;
+	if (rc < 0)
+		rc = sn_interp_fail(rt->why, "Python's JSON writer could not be set up");
+	Py_XDECREF(dumps);
+	return rc;
+}
+
+static int
+import_all(struct sn_pyrt *rt)
+{
+	PyObject *r = sn_interp_call("prepare", PyTuple_New(0));
+	int rc = r ? 0 : sn_interp_fail(rt->why, "Python could not be prepared");
+
+	Py_XDECREF(r);
+	for (size_t i = 0; rc == 0 && i < rt->nmodules; i++)
+		rc = sn_interp_import(rt->modules[i], rt->why);
+	if (rc == 0)
+		rc = sn_pyroutes_collect(&rt->routes, rt->why);
+	if (rc < 0 || rt->routes.n)
+		return rc;
+	if (rt->nmodules == 0)
+		sn_log_warning("Python: %s holds no module, so there is no Python endpoint; put a NAME.py "
+		               "with an @route function there, or name python.modules",
+		               rt->opt->dir ? rt->opt->dir : "no directory is given, which");
+	else
+		sn_log_warning("Python: none of the %zu imported modules has an @route function, so there "
+		               "is no Python endpoint", rt->nmodules);
+	return 0;
+}
+
+static int
+start_pool(struct sn_pyrt *rt)
+{
+	const struct sn_pyrt_options *opt = rt->opt;
+	PyObject *names = PyTuple_New((Py_ssize_t)rt->nmodules);
+
+	for (size_t i = 0; names && i < rt->nmodules; i++) {
+		PyObject *s = PyUnicode_DecodeFSDefault(rt->modules[i]);
+		if (!s)
+			Py_CLEAR(names);
+		else
+			PyTuple_SET_ITEM(names, (Py_ssize_t)i, s);
+	}
+	rt->pool = names ? sn_interp_call("start_pool", Py_BuildValue("(InN)", opt->pool_workers,
+	                                  (Py_ssize_t)opt->queue, names)) : NULL;
+	if (!rt->pool)
+		return sn_interp_fail(rt->why, "The process pool could not be started");
+	rt->pool_workers = opt->pool_workers;
+	sn_pyroutes_set_pool(&rt->routes, rt->pool);
+	return 0;
+}
+
+static int
+start_lanes(struct sn_pyrt *rt)
+{
+	const struct sn_pyrt_options *opt = rt->opt;
+	int64_t limit = sn_clock_ms_of(opt->queue_timeout);
+	bool serve = !opt->check_only;
+	unsigned workers = serve && rt->routes.sync ? opt->dispatch_workers : 1;
+	int rc;
+
+	if (sn_dispatch_new(&rt->dispatch, workers, opt->queue, limit) < 0)
+		return sn_why_set(rt->why, SN_ENOMEM, "out of memory: Python's queue of %zu", opt->queue);
+	if (!serve)
+		return 0;
+	rc = rt->routes.pool ? start_pool(rt) : 0;
+	if (rc == 0 && rt->routes.async) {
+		rc = sn_aio_new(&rt->aio, opt->async_max, limit, rt->why);
+		if (rc == 0)
+			rc = sn_aio_start(rt->aio, opt->loop, rt->why);
+	}
+	if (rc == 0 && sn_dispatch_start(rt->dispatch) < 0)
+		rc = sn_why_set(rt->why, SN_ENOMEM, "Python's dispatch threads could not be started");
+	return rc;
+}
+
+static int
+bring_up(struct sn_pyrt *rt)
+{
+	int rc = choose_modules(rt);
+
+	if (rc == 0)
+		rc = sn_interp_start(rt->opt, rt->why);
+	if (rc < 0)
+		return rc;
+	sn_interp_version(rt->version, sizeof(rt->version));
+	rc = configure_core(rt);
+	if (rc == 0)
+		rc = import_all(rt);
+	if (rc == 0)
+		rc = start_lanes(rt);
+	return rc;
+}
+
+/* ---- stopping, in the runtime thread --------------------------------------------- */
+
+static void
+set_state(struct sn_pyrt *rt, enum state state)
+{
+	pthread_mutex_lock(&rt->lock);
+	rt->state = state;
+	if (state == ANSWERED)
+		rt->answered_ms = sn_clock_ms();
+	pthread_cond_broadcast(&rt->changed);
+	pthread_mutex_unlock(&rt->lock);
+}
+
+static void
+call_quietly(const char *name, PyObject *args, const char *what)
+{
+	PyObject *r = sn_interp_call(name, args);
+	struct sn_why why;
+
+	if (!r) {
+		sn_interp_fail(&why, what);
+		sn_log_error("%s", why.text);
+	}
+	Py_XDECREF(r);
+}
+
+/* Handlers have ended, or the deadline has passed. False: some have not. */
+static bool
+join_lanes(struct sn_pyrt *rt)
+{
+	int64_t deadline = atomic_load(&rt->deadline_ms);
+	PyThreadState *ts = PyEval_SaveThread();
+	bool sync = !rt->dispatch || sn_dispatch_join(rt->dispatch, deadline);
+	bool async = !rt->aio || sn_aio_join(rt->aio, deadline);
+
+	if (!sync)
+		sn_dispatch_refuse_all(rt->dispatch);
+	if (!async)
+		sn_aio_refuse_queued(rt->aio);
+	PyEval_RestoreThread(ts);
+	return sync && async;
+}
+
+static void
+close_pool(struct sn_pyrt *rt)
+{
+	int64_t left = atomic_load(&rt->deadline_ms) - sn_clock_ms();
+
+	if (!rt->pool)
+		return;
+	if (left > POOL_GRACE)
+		left = POOL_GRACE;
+	call_quietly("close_pool", Py_BuildValue("(Od)", rt->pool, (double)left / 1000.0),
+	             "The process pool could not be closed");
+}
+
+/* Holds the GIL. False: threads of ours are left, and nothing may be freed. */
+static bool
+take_down(struct sn_pyrt *rt)
+{
+	bool all;
+
+	if (rt->aio)
+		sn_aio_close(rt->aio, atomic_load(&rt->deadline_ms));
+	all = join_lanes(rt);
+	close_pool(rt);
+	if (rt->aio && all)
+		sn_aio_finish(rt->aio);
+	sn_pycore_drain();
+	return all;
+}
+
+/* Nothing that bring_up() had begun is left, but where a thread hangs. */
+static void
+clean_up_failed(struct sn_pyrt *rt)
+{
+	bool all;
+
+	if (!Py_IsInitialized() || !PyGILState_GetThisThreadState())
+		return; /* Python did not start, or is not ours */
+	atomic_store(&rt->deadline_ms, sn_clock_ms() + FAILED_GRACE);
+	all = take_down(rt);
+	if (all && rt->version[0])
+		call_quietly("end", PyTuple_New(0), "Python's exit hooks failed");
+	rt->left_behind = !all;
+	PyEval_SaveThread();
+}
+
+static void *
+runtime_main(void *arg)
+{
+	struct sn_pyrt *rt = arg;
+	bool all;
+
+	rt->start_rc = bring_up(rt);
+	if (rt->start_rc < 0) {
+		clean_up_failed(rt);
+		set_state(rt, FAILED);
+		return NULL;
+	}
+	set_state(rt, READY);
+	sn_dispatch_run(rt->dispatch);
+	all = take_down(rt);
+	set_state(rt, ANSWERED);
+	if (all)
+		call_quietly("end", PyTuple_New(0), "Python's exit hooks failed");
+	PyEval_SaveThread();
+	if (all)
+		set_state(rt, ENDED);
+	return NULL;
+}
+
+/* ---- the interface ------------------------------------------------------------------ */
+
+int
+sn_pyrt_start(struct sn_pyrt **out, const struct sn_pyrt_options *opt, struct sn_why *why)
+{
+	struct sn_pyrt *rt = calloc(1, sizeof(*rt));
+	pthread_condattr_t attr;
+	int rc;
+
+	*out = NULL;
+	if (!rt)
+		return sn_why_set(why, SN_ENOMEM, "out of memory");
+	SN_ASSERT(opt->dispatch_workers >= 1 && opt->pool_workers >= 1);
+	rt->opt = opt;
+	rt->why = why;
+	pthread_mutex_init(&rt->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&rt->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&rt->thread, NULL, runtime_main, rt) != 0) {
+		sn_why_set(why, SN_ENOMEM, "Python's thread could not be started");
+		rt->state = FAILED;
+		rt->start_rc = SN_ENOMEM;
+		rt->thread = 0;
+	} else {
+		pthread_setname_np(rt->thread, "sn-python");
+	}
+	pthread_mutex_lock(&rt->lock);
+	while (rt->state == STARTING)
+		pthread_cond_wait(&rt->changed, &rt->lock);
+	rc = rt->state == FAILED ? rt->start_rc : 0;
+	pthread_mutex_unlock(&rt->lock);
+	rt->opt = NULL;
+	rt->why = NULL;
+	if (rc < 0) {
+		sn_pyrt_free(rt);
+		return rc;
+	}
+	*out = rt;
+	return 0;
+}
+
+const struct sn_endpoint *
+sn_pyrt_endpoints(const struct sn_pyrt *rt, size_t *n)
+{
+	*n = rt->routes.n;
+	return rt->routes.endpoints;
+}
+
+const char *
+sn_pyrt_version(const struct sn_pyrt *rt)
+{
+	return rt->version;
+}
+
+static bool
+is_async(const struct sn_request *req)
+{
+	return req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL;
+}
+
+int
+sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
+{
+	int rc;
+
+	sn_request_ref(req);
+	req->queued_ms = sn_clock_ms();
+	if (!is_async(req))
+		rc = sn_dispatch_submit(rt->dispatch, req);
+	else
+		rc = rt->aio ? sn_aio_submit(rt->aio, req) : SN_EGONE;
+	if (rc < 0)
+		sn_request_unref(req);
+	return rc;
+}
+
+void
+sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req)
+{
+	if (is_async(req) && rt->aio)
+		sn_aio_cancel(rt->aio, req);
+}
+
+int
+sn_pyrt_check(struct sn_pyrt *rt SN_UNUSED, void (*finding)(void *arg, const char *text), void *arg)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	PyObject *list = sn_interp_call("check", PyTuple_New(0));
+	struct sn_why why;
+	int rc = 0;
+
+	if (!list || !PyList_Check(list)) {
+		rc = sn_interp_fail(&why, "The check of the Python side failed");
+		finding(arg, why.text);
+	}
+	for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(list); i++) {
+		const char *text = PyUnicode_AsUTF8(PyList_GET_ITEM(list, i));
+		if (text)
+			finding(arg, text);
+		PyErr_Clear();
+	}
+	Py_XDECREF(list);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+void
+sn_pyrt_stats(const struct sn_pyrt *rt, struct sn_pyrt_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	sn_dispatch_stats(rt->dispatch, out);
+	if (rt->aio)
+		sn_aio_stats(rt->aio, out);
+	out->pool_workers = rt->pool_workers;
+}
+
+/* The moment after which waiting is of no use. Locked. */
+static int64_t
+give_up_at(const struct sn_pyrt *rt, int64_t deadline_ms)
+{
+	if (rt->state == ANSWERED && rt->answered_ms + HOOKS_GRACE < deadline_ms)
+		return rt->answered_ms + HOOKS_GRACE;
+	return deadline_ms;
+}
+
+int
+sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
+{
+	bool answered, ended;
+
+	atomic_store(&rt->deadline_ms, deadline_ms);
+	if (rt->aio)
+		sn_aio_close(rt->aio, deadline_ms);
+	sn_dispatch_close(rt->dispatch);
+	pthread_mutex_lock(&rt->lock);
+	while (rt->state != ENDED) {
+		int64_t at = give_up_at(rt, deadline_ms);
+		struct timespec until = { .tv_sec = at / 1000, .tv_nsec = (at % 1000) * 1000000 };
+
+		if (sn_clock_ms() >= at)
+			break;
+		pthread_cond_timedwait(&rt->changed, &rt->lock, &until);
+	}
+	ended = rt->state == ENDED;
+	answered = ended || rt->state == ANSWERED;
+	pthread_mutex_unlock(&rt->lock);
+	if (ended) {
+		pthread_join(rt->thread, NULL);
+		rt->thread = 0;
+		return 0;
+	}
+	if (!answered) {
+		sn_dispatch_refuse_all(rt->dispatch);
+		if (rt->aio)
+			sn_aio_refuse_queued(rt->aio);
+	}
+	sn_log_warning("Python: %s; the end of the process will end it", answered
+	               ? "a thread or an exit hook of the application does not end"
+	               : "a handler has not returned by the deadline");
+	return SN_EAGAIN;
+}
+
+/* After a stop that left threads behind everything stays: they may use it. */
+void
+sn_pyrt_free(struct sn_pyrt *rt)
+{
+	if (!rt || (rt->state != ENDED && rt->state != FAILED) || rt->left_behind)
+		return;
+	if (rt->thread)
+		pthread_join(rt->thread, NULL);
+	sn_dispatch_free(rt->dispatch);
+	sn_aio_free(rt->aio);
+	sn_pyroutes_free(&rt->routes);
+	sn_modules_free(rt->modules);
+	pthread_cond_destroy(&rt->changed);
+	pthread_mutex_destroy(&rt->lock);
+	free(rt);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of pyrt/ share; included by pyrt/ only.
+ */
+#ifndef SN_PYRT_PRIV_H
+#define SN_PYRT_PRIV_H
+
+#include "pyrt/py.h"
+
+#include "pyrt/pyrt.h"
+
+/* sn_endpoint.target of a Python route. */
+struct sn_pytarget {
+	PyObject *handler; /* owned; never dropped, since the interpreter stays */
+	PyObject *pool;    /* owned; the second argument, or NULL */
+	const char *name;
+};
+
+/* Calls the handler: new reference, or NULL with an exception. */
+PyObject *sn_pytarget_call(const struct sn_pytarget *t, PyObject *request);
+
+/* Answers 503 with Retry-After without Python; any thread, no GIL needed. Keeps `req`. */
+void sn_pyrt_refuse(struct sn_request *req, const char *text);
+/* True when `req` needs no handler any more: its peer is gone, it was answered, or it waited
+ * longer than `limit_ms` (0: none) and was refused here, which counts in `expired`. */
+bool sn_pyrt_stale(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The registry of python/snacgi, copied into C once after the imports, so that
+ * routing needs no Python. Duplicate rules are the matcher's to find.
+ */
+#include "pyrt/routes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/method.h"
+#include "pyrt/interp.h"
+
+static int
+convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
+{
+	const char *rule, *methods, *name, *file;
+	struct sn_endpoint *e = &r->endpoints[i];
+	struct sn_why reason;
+	PyObject *handler;
+	int async, pool, line;
+
+	if (!PyArg_ParseTuple(tuple, "ssOsppsi", &rule, &methods, &handler, &name, &async, &pool,
+	                      &file, &line))
+		return sn_interp_fail(why, "A route cannot be read");
+	if (sn_method_parse(methods, &e->methods, &reason) < 0)
+		return sn_why_set(why, SN_EINVAL, "%s:%d: route %s: %s", file, line, rule, reason.text);
+	if (async)
+		e->lane = pool ? SN_LANE_ASYNC_POOL : SN_LANE_ASYNC;
+	else
+		e->lane = pool ? SN_LANE_POOL : SN_LANE_SYNC;
+	r->async |= async;
+	r->sync |= !async;
+	r->pool |= pool;
+	e->target = &r->targets[i];
+	e->line = line;
+	e->rule = strdup(rule);
+	e->name = strdup(name);
+	e->file = strdup(file);
+	if (!e->rule || !e->name || !e->file)
+		return sn_why_set(why, SN_ENOMEM, "out of memory");
+	r->targets[i].name = e->name;
+	r->targets[i].handler = Py_NewRef(handler);
+	return 0;
+}
+
+int
+sn_pyroutes_collect(struct sn_pyroutes *r, struct sn_why *why)
+{
+	PyObject *list = sn_interp_call("collect", PyTuple_New(0));
+	Py_ssize_t n = list ? PyList_Size(list) : -1;
+	int rc = 0;
+
+	if (n < 0) {
+		rc = sn_interp_fail(why, "The routes cannot be read");
+		goto out;
+	}
+	r->endpoints = calloc((size_t)n + 1, sizeof(*r->endpoints));
+	r->targets = calloc((size_t)n + 1, sizeof(*r->targets));
+	if (!r->endpoints || !r->targets) {
+		rc = sn_why_set(why, SN_ENOMEM, "out of memory");
+		goto out;
+	}
+	for (r->n = 0; rc == 0 && r->n < (size_t)n; r->n++)
+		rc = convert(r, r->n, PyList_GET_ITEM(list, (Py_ssize_t)r->n), why);
+out:
+	Py_XDECREF(list);
+	return rc;
+}
+
+void
+sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		enum sn_lane lane = r->endpoints[i].lane;
+
+		if (lane == SN_LANE_POOL || lane == SN_LANE_ASYNC_POOL)
+			Py_XSETREF(r->targets[i].pool, Py_NewRef(pool));
+	}
+}
+
+void
+sn_pyroutes_free(struct sn_pyroutes *r)
+{
+	for (size_t i = 0; r->endpoints && i < r->n; i++) {
+		free((char *)r->endpoints[i].rule);
+		free((char *)r->endpoints[i].name);
+		free((char *)r->endpoints[i].file);
+	}
+	free(r->endpoints);
+	free(r->targets);
+	r->endpoints = NULL;
+	r->targets = NULL;
+	r->n = 0;
+}
