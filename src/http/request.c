@@ -171,9 +171,8 @@ sn_request_set_values(struct sn_request *req, const struct sn_value *values, uin
 void
 sn_request_unref(struct sn_request *req)
 {
-	if (!req || atomic_fetch_sub_explicit(&req->refs, 1, memory_order_release) != 1)
+	if (!req || atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_thread_fence(memory_order_acquire);
 	const struct sn_sink_ops *sink = req->sink;
 	void *owner = req->owner;
 	if (req->json && req->json_free)

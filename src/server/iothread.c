@@ -83,9 +83,9 @@ static bool
 allowed(const struct sn_listener *l, const struct sockaddr_storage *peer)
 {
 	const struct sn_conf_listen *lc = l->conf;
-	if (!l->tcp || lc->nnetworks == 0)
+	if (!l->tcp || lc->allow.n == 0)
 		return true;
-	for (size_t i = 0; i < lc->nnetworks; i++)
+	for (size_t i = 0; i < lc->allow.n; i++)
 		if (sn_network_contains(&lc->networks[i], (const struct sockaddr *)peer))
 			return true;
 	return false;
