@@ -18,7 +18,7 @@ def check(root: Path) -> list[str]:
     # The cache must not be in a source tree that may be read-only.
     cache = os.environ.get("SN_TOP_BUILDDIR")
     got = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file", os.devnull, "--cache-dir",
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", "--cache-dir",
          f"{cache}/.mypy_cache" if cache else os.devnull, *(a for p in packages for a in ("-p", p))],
         cwd=root / "python", env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if got.returncode != 0:
