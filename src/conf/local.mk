@@ -5,3 +5,4 @@ SN_SOURCES += \
 	src/conf/listen.c \
 	src/conf/scan.c \
 	src/conf/schema.c
+dist_man_MANS += man/snacgi.conf.5

@@ -6,11 +6,21 @@
  */
 #include "http/response.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "http/method.h"
+
+/* Of the process: the sites that make responses know no configuration. */
+static atomic_size_t head_limit = SN_HEAD_LIMIT;
+
+void
+sn_response_set_head_limit(size_t limit)
+{
+	atomic_store_explicit(&head_limit, limit, memory_order_relaxed);
+}
 
 void
 sn_response_init(struct sn_response *res, struct sn_request *req, void *head_store,
@@ -18,7 +28,7 @@ sn_response_init(struct sn_response *res, struct sn_request *req, void *head_sto
 {
 	memset(res, 0, sizeof(*res));
 	res->req = req;
-	res->head_limit = SN_HEAD_LIMIT;
+	res->head_limit = atomic_load_explicit(&head_limit, memory_order_relaxed);
 	res->length = -1;
 	sn_buf_init(&res->head, head_store, head_size);
 	sn_buf_init(&res->body, body_store, body_size);

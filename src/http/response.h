@@ -44,6 +44,9 @@ struct sn_response {
 	int64_t length; /* of a streamed body; -1: unknown */
 };
 
+/* The limit that responses begin with from now on (limits.head); SN_HEAD_LIMIT until
+ * then. Once, before the first request: it is the process's. Any thread may read it. */
+void sn_response_set_head_limit(size_t limit);
 /* Begins on storage lent by the caller (may be NULL, 0). */
 void sn_response_init(struct sn_response *res, struct sn_request *req, void *head_store,
                       size_t head_size, void *body_store, size_t body_size);

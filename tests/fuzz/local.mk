@@ -31,6 +31,15 @@ tests_fuzz_fuzz_query_LDADD = $(sn_fuzz_ldadd)
 FUZZ_TARGETS += tests/fuzz/fuzz_head
 tests_fuzz_fuzz_head_SOURCES = tests/fuzz/fuzz_head.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_head_LDADD = $(sn_fuzz_ldadd)
+FUZZ_TARGETS += tests/fuzz/fuzz_conf
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_conf_LDADD = $(sn_fuzz_ldadd)
+FUZZ_TARGETS += tests/fuzz/fuzz_rule
+tests_fuzz_fuzz_rule_SOURCES = tests/fuzz/fuzz_rule.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_rule_LDADD = $(sn_fuzz_ldadd)
+FUZZ_TARGETS += tests/fuzz/fuzz_match
+tests_fuzz_fuzz_match_SOURCES = tests/fuzz/fuzz_match.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_match_LDADD = $(sn_fuzz_ldadd)
 
 # ---- make fuzz: the sources that targets need, built once with the sanitizers -----
 fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(JSONC_CFLAGS) $(CONFIG_CFLAGS) \

@@ -269,7 +269,7 @@ wrong_values(void **state)
 	refused("limits = { body = \"16 Mb/s\"; };", "\"16 Mb/s\" is not a size");
 	refused("limits = { body = \"9999999 TiB\"; };", "\"9999999 TiB\" is out of range");
 	refused("limits = { body = -1; };", "-1 is out of range");
-	refused("limits = { params = \"1 KiB\"; head = 5; };", "5 is out of range; it takes a size in bytes, or as text with a unit, from 256 to 64 KiB");
+	refused("limits = { params = \"1 KiB\"; head = 5; };", "5 is out of range; it takes a size in bytes, or as text with a unit, from 512 to 64 KiB");
 	refused("timeouts = { read = \"30s\"; };", "it takes seconds from 0.001 to 86400, for example read = 30.0");
 	refused("timeouts = { read = 0; };", "0 is out of range");
 	refused("timeouts = { read = 1e999; };", "is out of range");

@@ -144,6 +144,13 @@ test_limit(void **state)
 	assert_int_equal(header(&res, "X", ""), SN_ELIMIT);
 	sn_buf_free(&out);
 	sn_response_free(&res);
+
+	sn_response_set_head_limit(2 * SN_HEAD_LIMIT); /* as configured */
+	sn_response_init(&res, NULL, NULL, 0, NULL, 0);
+	assert_int_equal(sn_response_header_n(&res, "X", 1, value, sizeof(value)), 0);
+	assert_int_equal(sn_response_header_n(&res, "X", 1, value, sizeof(value)), SN_ELIMIT);
+	sn_response_free(&res);
+	sn_response_set_head_limit(SN_HEAD_LIMIT);
 }
 
 static void
