@@ -110,14 +110,6 @@ remember(struct sn_fcgi *f, uint16_t id)
 	f->seen_next = (uint8_t)((f->seen_next + 1) % SN_FCGI_SEEN);
 }
 
-static void
-forget(struct sn_fcgi *f, uint16_t id)
-{
-	for (size_t i = 0; i < SN_FCGI_SEEN; i++)
-		if (f->seen[i] == id)
-			f->seen[i] = 0;
-}
-
 static bool
 broken(struct sn_fcgi *f, struct sn_wire_event *ev, enum sn_wire_fault fault)
 {
@@ -469,7 +461,6 @@ accept_request(struct sn_wire *w, uint16_t id)
 {
 	struct sn_fcgi *f = &w->u.fcgi;
 	SN_ASSERT(f->pending == id && f->active == 0);
-	forget(f, id); /* its records are the new request's now */
 	f->pending = 0;
 	f->active = id;
 	f->stage = S_PARAMS;

@@ -102,6 +102,11 @@ static const struct row {
 	  "/x|y" },
 	{ "encoded behind the prefix", AUTO, "/app/x", NULL, NULL, "/app%2Fx", "/app", 404, NULL,
 	  NULL },
+	{ "encoded inside the prefix", AUTO, "/a/b/x", NULL, NULL, "/a%2Fb/x", "/a/b", 404, NULL,
+	  NULL },
+	{ "rewritten behind an encoded slash", AUTO, "/a/b/c", NULL, NULL, "/a%2Fb", "", 0, "/a/b/c",
+	  NULL },
+	{ "cut behind an encoded slash", AUTO, "/a/b", NULL, NULL, "/a%2Fb/c", "", 0, "/a/b", NULL },
 	{ "no prefix", AUTO, "/x", NULL, NULL, NULL, NULL, 0, "/x", NULL },
 };
 
