@@ -4,7 +4,7 @@ snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
 	python/snacgi/_json.py \
-	python/snacgi/_multidict.py \
+	python/snacgi/_datastructures.py \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_routing.py \
 	python/snacgi/_url.py \
@@ -20,3 +20,4 @@ dist_snacgipy_DATA += \
 	python/snacgi/_loop.py \
 	python/snacgi/_pool.py \
 	python/snacgi/_runtime.py
+dist_pkgpylib_DATA = python/_snacgi.pyi

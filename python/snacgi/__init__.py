@@ -15,7 +15,9 @@ from _snacgi import Headers as Headers
 from _snacgi import Request as Request
 from _snacgi import Response as Response
 
-from ._multidict import MultiDict as MultiDict
+from . import exceptions as exceptions
+
+from ._datastructures import MultiDict as MultiDict
 from ._routing import delete as delete
 from ._routing import get as get
 from ._routing import patch as patch
@@ -37,6 +39,7 @@ __all__ = [
     "__version__",
     "abort",
     "delete",
+    "exceptions",
     "get",
     "patch",
     "post",

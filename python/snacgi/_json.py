@@ -20,7 +20,7 @@ def _refuse_constant(name: str) -> NoReturn:
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 #: (text, index) -> (value, end); raises StopIteration or ValueError.
-scan_once: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once
+scan_once: Callable[[str, int], tuple[Any, int]] = getattr(_decoder, "scan_once")
 
 
 def loads(data: bytes) -> Any:
@@ -33,10 +33,8 @@ def _numpy(obj: Any) -> Any:
     if numpy is None:
         return _refuse
     if isinstance(obj, numpy.ndarray):
-        if obj.dtype.kind in "mM":  # times: ISO 8601; NaT is null
-            return [None if s == "NaT" else s for s in numpy.datetime_as_string(obj)] if (
-                obj.dtype.kind == "M" and obj.ndim == 1
-            ) else obj.astype(str).tolist()
+        if obj.dtype.kind in "mM":  # each by the lines below: NaT is null
+            return list(obj)
         return obj.tolist()
     if isinstance(obj, numpy.generic):
         if obj.dtype.kind in "mM":

@@ -192,7 +192,7 @@ get_args(PyObject *self, void *arg SN_UNUSED)
 
 	if (SELF(self)->field[SN_F_ARGS])
 		return Py_NewRef(SELF(self)->field[SN_F_ARGS]);
-	type = sn_pycore_lazy(&type_slot, "snacgi._multidict", "MultiDict");
+	type = sn_pycore_lazy(&type_slot, "snacgi._datastructures", "MultiDict");
 	pairs = type ? PyList_New(0) : NULL;
 	if (pairs && walk_query(REQ(self), keep_pair, pairs) == 0)
 		dict = PyObject_CallOneArg(type, pairs);

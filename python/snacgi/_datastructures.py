@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A dict that remembers every value of a repeated key, with werkzeug's names."""
+"""Containers with werkzeug's names: a dict that remembers every value of a repeated key."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Callable, Iterable, Iterator, Optional
+
+from _snacgi import RequestHeaders
+
+Mapping.register(RequestHeaders)
 
 
 class MultiDict(dict[str, str]):
@@ -15,7 +20,7 @@ class MultiDict(dict[str, str]):
         for key, value in self._pairs:
             self.setdefault(key, value)
 
-    def get(  # type: ignore[override]
+    def get(
         self, key: str, default: Any = None, type: Optional[Callable[[str], Any]] = None
     ) -> Any:
         """The first value, through ``type`` when given; ``default`` when it is absent or ``type`` raises ValueError."""
