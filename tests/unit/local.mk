@@ -104,3 +104,8 @@ tests_unit_test_pyrt_venv_LDADD = $(sn_test_ldadd)
 UNIT_TESTS += tests/unit/test_pyrt
 tests_unit_test_pyrt_SOURCES = tests/unit/test_pyrt.c tests/unit/fake_sink.c
 tests_unit_test_pyrt_LDADD = $(sn_test_ldadd)
+
+UNIT_TESTS += tests/unit/test_bench
+tests_unit_test_bench_SOURCES = tests/unit/test_bench.c
+tests_unit_test_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
+tests_unit_test_bench_LDADD = bench/libbench.la -lcmocka

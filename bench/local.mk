@@ -1,0 +1,23 @@
+# The load generator, and what `make bench` needs beside it.
+bench_sources = \
+	bench/codec.h bench/cputime.c bench/cputime.h bench/hist.c bench/hist.h \
+	bench/load.c bench/load.h bench/load_priv.h bench/reply.c \
+	bench/report.c bench/report.h bench/request.c bench/target.c bench/target.h bench/worker.c \
+	src/base/buf.c src/base/err.c
+
+noinst_LTLIBRARIES += bench/libbench.la
+bench_libbench_la_SOURCES = $(bench_sources)
+bench_libbench_la_CFLAGS = $(SN_CFLAGS) $(SAN_CFLAGS)
+bench_libbench_la_LIBADD = -lpthread -lm
+
+bin_PROGRAMS += bench/snacgi-bench
+bench_snacgi_bench_SOURCES = bench/main.c
+bench_snacgi_bench_CFLAGS = $(SN_CFLAGS) $(SAN_CFLAGS)
+bench_snacgi_bench_LDADD = bench/libbench.la
+
+# Built by `make bench` alone, never installed.
+EXTRA_PROGRAMS = bench/table bench/peers/fcgi-peer
+bench_table_SOURCES = bench/table.c
+bench_table_LDADD = libsnacgi.la
+bench_peers_fcgi_peer_SOURCES = bench/peers/fcgi-peer.c
+bench_peers_fcgi_peer_LDADD = $(FCGI_LIBS) -lpthread
