@@ -1,3 +1,13 @@
 # pytest over the extension module in plain Python; each test is counted by itself (TAP).
 TESTS += tests/python/run
 dist_check_SCRIPTS += tests/python/run
+EXTRA_DIST += \
+	tests/python/conftest.py \
+	tests/python/test_answer.py \
+	tests/python/test_exceptions.py \
+	tests/python/test_json_default.py \
+	tests/python/test_json_writer.py \
+	tests/python/test_leaks.py \
+	tests/python/test_request.py \
+	tests/python/test_response.py \
+	tests/python/test_routing.py

@@ -109,3 +109,6 @@ UNIT_TESTS += tests/unit/test_bench
 tests_unit_test_bench_SOURCES = tests/unit/test_bench.c
 tests_unit_test_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
 tests_unit_test_bench_LDADD = bench/libbench.la -lcmocka
+UNIT_TESTS += tests/unit/test_pycore
+tests_unit_test_pycore_SOURCES = tests/unit/test_pycore.c tests/unit/fake_sink.c tests/unit/fake_sink.h tests/unit/cm.h
+tests_unit_test_pycore_LDADD = $(sn_test_ldadd) $(PYTHON_LIBS)
