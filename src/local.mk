@@ -8,7 +8,7 @@ libsn_la_LIBADD = $(JSONC_LIBS) $(CONFIG_LIBS) $(PYTHON_LIBS) $(FCGI_LIBS) -lpth
 lib_LTLIBRARIES += libsnacgi.la
 libsnacgi_la_SOURCES =
 libsnacgi_la_LIBADD = libsn.la
-libsnacgi_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,--no-undefined-version
+libsnacgi_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -export-symbols-regex '^sn_' -Wl,--no-undefined-version
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = src/snacgi.pc

@@ -110,6 +110,9 @@ def _check_pool_handler(handler: Callable[..., Any]) -> Iterator[str]:
     """Looks at the functions that the handler passes to its second argument. Only what is
     written as a name, an attribute or a lambda in the handler itself can be judged."""
     function = inspect.unwrap(handler)
+    if "<locals>" in getattr(function, "__qualname__", ""):
+        yield (f"it is defined inside another function ({function.__qualname__}), where pool "
+               "processes cannot find it by name; define it at the top level of a module")
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):

@@ -23,6 +23,8 @@
 
 struct scan {
 	const char *name, *dir, *p, *end;
+	const char *key; /* the last name seen: the number's key; NULL: none */
+	size_t key_len;
 	unsigned line;
 	bool line_start; /* nothing but blanks since the line began */
 	unsigned *includes;
@@ -148,9 +150,9 @@ too_large(struct scan *s, const char *from, size_t len, uint64_t n, bool fits)
 		         (int)(len < 60 ? len : 60), from);
 		return;
 	}
-	sn_fault(s->f, s->name, s->line, "%.*s is above 2147483647 and would be taken for another "
-	         "number; write %.*sL or, for a size, \"%.1f GiB\"", (int)len, from, (int)len, from,
-	         (double)n / (1 << 30));
+	sn_fault(s->f, s->name, s->line, "%.*s: %.*s is above 2147483647 and would be taken for "
+	         "another number; write %.*sL or, for a size, \"%.1f GiB\"", (int)s->key_len,
+	         s->key ? s->key : "", (int)len, from, (int)len, from, (double)n / (1 << 30));
 }
 
 static void
@@ -221,8 +223,10 @@ step(struct scan *s)
 		s->p += 8;
 		include(s);
 	} else if (is_name(c, true)) {
+		s->key = s->p;
 		while (s->p < s->end && is_name(*s->p, false))
 			s->p++;
+		s->key_len = (size_t)(s->p - s->key);
 	} else if (isdigit((unsigned char)c) ||
 	           ((c == '-' || c == '+') && isdigit((unsigned char)next))) {
 		number(s);

@@ -270,7 +270,8 @@ choose(const struct sn_path_in *in, char *buf, size_t half, struct sn_path *out,
 		return 400;
 	}
 	out->match = out->path;
-	find_encoded_slashes(in->request_uri, buf + half, out);
+	if (in->source == SN_PATH_AUTO)
+		find_encoded_slashes(in->request_uri, buf + half, out);
 	return 0;
 }
 

@@ -21,7 +21,7 @@
 static void
 quiet(void)
 {
-	struct sn_log_options opt = { .level = SN_LOG_ERROR, .format = SN_LOG_TEXT };
+	struct sn_log_options opt = { .level = SN_LOG_WARNING, .format = SN_LOG_TEXT };
 	sn_log_open(&opt, NULL);
 }
 
@@ -29,7 +29,7 @@ static void
 on_finding(void *arg, const char *text)
 {
 	(*(unsigned *)arg)++;
-	printf("warning: %s\n", text);
+	fprintf(stderr, "warning: %s\n", text);
 }
 
 static unsigned
@@ -42,7 +42,7 @@ check_shadowed(const struct sn_worker *w)
 		const struct sn_endpoint *by = sn_worker_shadowing(w, &eps[i]);
 		if (!by)
 			continue;
-		printf("warning: %s:%d: route %s (%s) is shadowed: the native route %s (%s) answers first; "
+		fprintf(stderr, "warning: %s:%d: route %s (%s) is shadowed: the native route %s (%s) answers first; "
 		       "remove one of them or give them different methods\n",
 		       eps[i].file ? eps[i].file : "?", eps[i].line, eps[i].rule, eps[i].name, by->rule,
 		       by->name);
@@ -57,11 +57,11 @@ check_listener(const struct sn_conf_listen *lc)
 {
 	unsigned errors = 0;
 	if (*lc->owner && !getpwnam(lc->owner))
-		printf("error: %s: there is no user '%s'; create it or change owner\n", lc->address,
+		fprintf(stderr, "error: %s: there is no user '%s'; create it or change owner\n", lc->address,
 		       lc->owner),
 			errors++;
 	if (*lc->group && !getgrnam(lc->group))
-		printf("error: %s: there is no group '%s'; create it or change group\n", lc->address,
+		fprintf(stderr, "error: %s: there is no group '%s'; create it or change group\n", lc->address,
 		       lc->group),
 			errors++;
 	if (lc->kind != SN_ADDR_UNIX)
@@ -70,19 +70,19 @@ check_listener(const struct sn_conf_listen *lc)
 	char *copy = strdup(lc->path);
 	const char *dir = copy ? dirname(copy) : ".";
 	if (stat(dir, &st) < 0)
-		printf("error: %s: its directory %s: %s; create it (systemd: RuntimeDirectory=)\n",
+		fprintf(stderr, "error: %s: its directory %s: %s; create it (systemd: RuntimeDirectory=)\n",
 		       lc->address, dir, strerror(errno)),
 			errors++;
 	else if (access(dir, W_OK | X_OK) < 0)
-		printf("error: %s: this user cannot create files in %s; change its owner or mode\n",
+		fprintf(stderr, "error: %s: this user cannot create files in %s; change its owner or mode\n",
 		       lc->address, dir),
 			errors++;
 	if (lstat(lc->path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		printf("error: %s: the file exists and is not a socket; remove it or choose another path\n",
+		fprintf(stderr, "error: %s: the file exists and is not a socket; remove it or choose another path\n",
 		       lc->address),
 			errors++;
 	if (!(lc->mode & 066))
-		printf("warning: %s: mode %04o lets only this user connect; the web server usually runs as "
+		fprintf(stderr, "warning: %s: mode %04o lets only this user connect; the web server usually runs as "
 		       "another: use mode = \"0660\" and group\n",
 		       lc->address, lc->mode);
 	free(copy);
@@ -107,7 +107,7 @@ sn_check(const struct sn_conf *conf, const struct sn_tables *tables)
 	for (size_t i = 0; i < conf->nlisten; i++)
 		errors += check_listener(&conf->listen[i]);
 	if (sn_worker_prepare(&w, conf, tables, true, &why) < 0) {
-		printf("error: %s\n", why.text);
+		fprintf(stderr, "error: %s\n", why.text);
 		errors++;
 	} else {
 		size_t native, python;
@@ -119,7 +119,7 @@ sn_check(const struct sn_conf *conf, const struct sn_tables *tables)
 			sn_pyrt_check(sn_worker_python(w), on_finding, &warnings);
 		}
 		if (native + python == 0) {
-			printf("warning: there are no routes; put a module with @route functions into %s or name "
+			fprintf(stderr, "warning: there are no routes; put a module with @route functions into %s or name "
 			       "native.modules\n",
 			       conf->python.dir);
 			warnings++;

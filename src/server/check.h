@@ -7,7 +7,7 @@
 
 #include "server/worker.h"
 
-/* Prints findings to stdout, each with its mend; 0 when none is an error, else 1. */
+/* Prints findings to stderr, each with its mend, and a summary to stdout; 0 when none is an error, else 1. */
 int sn_check(const struct sn_conf *conf, const struct sn_tables *tables);
 /* Prints the routes of both tables; 0, or 1 with the reason on stderr. */
 int sn_print_routes(const struct sn_conf *conf, const struct sn_tables *tables);

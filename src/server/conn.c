@@ -46,6 +46,7 @@ sn_conn_unref(struct sn_conn *c)
 	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	sn_buf_free(&c->params);
+	sn_buf_free(&c->stash);
 	pthread_mutex_destroy(&c->mtx);
 	free(c);
 }
@@ -202,9 +203,25 @@ reject_now(struct sn_conn *c, int status, const char *text)
 
 /* ---- events ------------------------------------------------------------------ */
 
+/* The peer pipelines: its next request has the present one's id, so it waits (and nothing
+ * more is read) until that one is answered. */
+static void
+hold(struct sn_conn *c, const struct sn_wire_event *ev)
+{
+	c->held = true;
+	c->held_keep = ev->keep;
+	pthread_mutex_lock(&c->mtx);
+	c->needs_io = true; /* the executor's end wakes this thread */
+	pthread_mutex_unlock(&c->mtx);
+}
+
 static void
 on_begin(struct sn_conn *c, const struct sn_wire_event *ev)
 {
+	if (c->cur && ev->id == c->wire_id && !c->close_after) {
+		hold(c, ev);
+		return;
+	}
 	if (c->remote || c->ex != SN_EX_NONE || c->cur || c->close_after) {
 		uint8_t out[SN_WIRE_REPLY_MAX];
 		size_t n = c->wire.ops->refuse(&c->wire, ev->id, out);
@@ -306,15 +323,16 @@ on_params_end(struct sn_conn *c)
 	int64_t length = sn_request_content_length(c->cur);
 	if (!c->verdict && length == -2)
 		set_verdict(c, 400, "CONTENT_LENGTH is not a number");
+	bool scgi = c->wire.ops->form == SN_FORM_SCGI;
+	const char *te = scgi ? sn_request_known(c->cur, SN_P_TRANSFER_ENCODING) : NULL;
+	if (!c->verdict && te && *te && length <= 0)
+		set_verdict(c, 411, "a chunked request body cannot come over SCGI: let the front "
+		                    "server buffer it, or use FastCGI");
 	const char *bad = NULL;
 	int unfit = c->verdict ? 0 : c->wire.ops->check(c->cur, &bad);
 	if (unfit)
 		set_verdict(c, unfit, bad);
-	if (c->wire.ops->form == SN_FORM_SCGI) {
-		const char *te = sn_request_known(c->cur, SN_P_TRANSFER_ENCODING);
-		if (!c->verdict && te && *te && length <= 0)
-			set_verdict(c, 411, "a chunked request body cannot come over SCGI: let the front "
-			                    "server buffer it, or use FastCGI");
+	if (scgi) {
 		c->wire.ops->expect(&c->wire, length > 0 ? (uint64_t)length : 0);
 		if (c->verdict == 411 || c->verdict == 400 || c->verdict == 431) {
 			reject_now(c, c->verdict, c->verdict_text);
@@ -452,7 +470,13 @@ process(struct sn_conn *c, const uint8_t *data, size_t len)
 			if (keep_slice(c) < 0)
 				set_verdict(c, 503, "out of memory");
 			return;
-		case SN_WIRE_BEGIN: on_begin(c, &ev); break;
+		case SN_WIRE_BEGIN:
+			on_begin(c, &ev);
+			if (!c->held)
+				break;
+			if (sn_buf_add(&c->stash, data, len) < 0)
+				set_close_after(c);
+			return;
 		case SN_WIRE_PARAMS: on_params(c, &ev); break;
 		case SN_WIRE_PARAMS_END: on_params_end(c); break;
 		case SN_WIRE_BODY: on_body(c, &ev); break;
@@ -466,6 +490,23 @@ process(struct sn_conn *c, const uint8_t *data, size_t len)
 		collect(c);
 		if (c->close_after && exchange(c) == SN_EX_ENDED)
 			return; /* what follows is drained unread */
+	}
+}
+
+/* The request that was held begins, with the bytes that came behind it. */
+static void
+resume(struct sn_conn *c)
+{
+	while (c->held && !c->cur && exchange(c) == SN_EX_NONE && c->registered) {
+		struct sn_wire_event ev = { .type = SN_WIRE_BEGIN, .id = c->wire_id, .keep = c->held_keep };
+		struct sn_buf bytes = c->stash;
+		sn_buf_init(&c->stash, NULL, 0);
+		c->held = false;
+		on_begin(c, &ev);
+		process(c, (const uint8_t *)bytes.data, bytes.len);
+		sn_buf_free(&bytes);
+		if (!c->held)
+			sn_conn_ready(c); /* more may have come meanwhile, unread */
 	}
 }
 
@@ -512,6 +553,11 @@ read_all(struct sn_conn *c, uint32_t events)
 {
 	bool closing = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	for (int turn = 0; !c->eof && !(c->broken && !c->lingering); turn++) {
+		if (c->held && !c->lingering) {
+			if (closing) /* nobody waits for the present answer either */
+				on_eof(c, events & (EPOLLHUP | EPOLLERR));
+			return;
+		}
 		if (turn == READ_TURN) {
 			sn_conn_ready(c);
 			return;
@@ -590,6 +636,9 @@ sn_conn_after(struct sn_conn *c)
 		return;
 	}
 	collect(c);
+	resume(c);
+	if (!c->registered)
+		return;
 	pthread_mutex_lock(&c->mtx);
 	if (c->fd >= 0 && c->out_head && sn_out_flush(c) < 0)
 		sn_conn_shut(c);
@@ -599,7 +648,7 @@ sn_conn_after(struct sn_conn *c)
 	if (!gone)
 		arm(c, pending);
 	if (!pending)
-		c->needs_io = false;
+		c->needs_io = c->held;
 	pthread_mutex_unlock(&c->mtx);
 
 	if (gone) {
@@ -613,6 +662,10 @@ sn_conn_after(struct sn_conn *c)
 	} else if (ended || (idle && c->close_after)) {
 		if (ended && c->keep && !c->close_after) {
 			collect(c);
+			if (c->held) {
+				sn_conn_ready(c);
+				return;
+			}
 			if (atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))
 				sn_conn_close(c);
 			return;

@@ -71,6 +71,9 @@ struct sn_conn {
 	uint16_t wire_id;
 	bool keep, remote, registered, in_epoll, armed_out, partial, eof, ready;
 	bool served;            /* has carried a request */
+	bool held;              /* a BEGIN of the same id waits, unanswered, for the present request */
+	bool held_keep;
+	struct sn_buf stash;    /* bytes that came behind it */
 	bool broken;            /* the peer's bytes make no sense any more */
 	bool lingering;         /* answered and half-closed: only draining */
 	uint64_t lingered;
@@ -113,6 +116,7 @@ struct sn_iothread {
 	int64_t paused_until;
 	int64_t last_accept_log;
 	atomic_bool want_accept, want_drain, want_stop;
+	atomic_bool deaf; /* does not look at the listeners any more */
 	bool draining;
 	pthread_mutex_t inbox_mtx;
 	struct sn_conn *inbox; /* inbox_mtx */

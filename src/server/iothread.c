@@ -104,13 +104,26 @@ least_loaded(struct sn_iothread *self)
 	return best;
 }
 
+/* The kernel wakes the first waiter of a shared listener first, always the same one:
+ * behind the others again, or one process would get every connection. */
 static void
+to_the_back(struct sn_iothread *io, const struct sn_listener *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = (void *)(uintptr_t)l };
+	if (!io->accepting)
+		return;
+	epoll_ctl(io->epoll, EPOLL_CTL_DEL, l->fd, &ev);
+	epoll_ctl(io->epoll, EPOLL_CTL_ADD, l->fd, &ev);
+}
+
+/* False: there was nobody, or nobody could be taken. */
+static bool
 accept_one(struct sn_iothread *io, const struct sn_listener *l)
 {
 	struct sn_context *ctx = io->ctx;
 	if (atomic_load_explicit(&ctx->connections, memory_order_relaxed) >= ctx->conf->limits.connections) {
 		pause_accepting(io, "limits.connections is reached");
-		return;
+		return false;
 	}
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
@@ -121,26 +134,29 @@ accept_one(struct sn_iothread *io, const struct sn_listener *l)
 			pause_accepting(io, strerror(errno));
 		else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 			pause_accepting(io, strerror(errno));
-		return;
+		return false;
 	}
 	if (!allowed(l, &peer)) {
 		sn_log_info("%s: connection refused: its address is not in the listener's allow list",
 		            l->name);
 		close(fd);
-		return;
+		return false;
 	}
+	if (ctx->conf->processes > 1)
+		to_the_back(io, l);
 	struct sn_iothread *to = least_loaded(io);
 	struct sn_conn *c = sn_conn_new(to, l, fd);
 	if (!c) {
 		close(fd);
 		pause_accepting(io, "out of memory");
-		return;
+		return false;
 	}
 	if (to == io)
 		sn_conn_adopt(c);
 	else {
 		sn_conn_post(c, true);
 	}
+	return true;
 }
 
 /* ---- the loop ------------------------------------------------------------------- */
@@ -196,6 +212,12 @@ obey(struct sn_iothread *io)
 	if (atomic_load(&io->want_drain) && !io->draining) {
 		io->draining = true;
 		watch_listeners(io, false);
+		/* who is connected already is served */
+		for (size_t i = 0; i < io->ctx->listeners->n; i++)
+			for (unsigned k = 0; k < io->ctx->listeners->item[i].conf->backlog; k++)
+				if (!accept_one(io, &io->ctx->listeners->item[i]))
+					break;
+		atomic_store(&io->deaf, true);
 	}
 	if (!io->draining && !io->paused && atomic_load(&io->want_accept))
 		watch_listeners(io, true);
@@ -326,6 +348,12 @@ sn_iothread_drain(struct sn_iothread *io)
 {
 	atomic_store(&io->want_drain, true);
 	eventfd_write(io->wake, 1);
+}
+
+bool
+sn_iothread_deaf(const struct sn_iothread *io)
+{
+	return atomic_load(&io->deaf);
 }
 
 void

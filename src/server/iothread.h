@@ -18,6 +18,8 @@ int sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned
 void sn_iothread_accept(struct sn_iothread *io);
 /* Stops accepting; idle connections are closed, the others as they finish. Any thread. */
 void sn_iothread_drain(struct sn_iothread *io);
+/* After a drain: true once the thread does not touch the listeners any more. */
+bool sn_iothread_deaf(const struct sn_iothread *io);
 /* Cuts what is left, ends and joins the thread, frees it. */
 void sn_iothread_stop(struct sn_iothread *io);
 const struct sn_counters *sn_iothread_counters(const struct sn_iothread *io);

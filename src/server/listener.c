@@ -250,6 +250,15 @@ adopt(struct sn_listener *l, int fd, struct sn_why *why)
 	} else {
 		close(fd);
 	}
+	if (*l->conf->address && l->conf->allow.n) {
+		int domain = 0;
+		socklen_t size = sizeof(domain);
+		if (getsockopt(own, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
+			return sn_why_set(why, SN_ECONF,
+			                  "%s: the inherited socket is a Unix socket, where allow has no meaning; "
+			                  "use its mode and group instead",
+			                  l->conf->address);
+	}
 	fcntl(own, F_SETFL, fcntl(own, F_GETFL) | O_NONBLOCK);
 	l->fd = own;
 	struct sockaddr_storage ss;
@@ -365,6 +374,7 @@ static struct sn_conf_listen adopted_default = {
 	.owner = (char *)"",
 	.group = (char *)"",
 	.prefix = (char *)"",
+	.backlog = 1024,
 };
 
 static int
@@ -406,6 +416,16 @@ sn_listeners_open(struct sn_listeners *ls, const struct sn_conf *conf, struct sn
 	if (rc < 0)
 		sn_listeners_close(ls, true);
 	return rc;
+}
+
+void
+sn_listeners_shut(struct sn_listeners *ls)
+{
+	for (size_t i = 0; i < ls->n; i++) {
+		if (ls->item[i].fd >= 0)
+			close(ls->item[i].fd);
+		ls->item[i].fd = -1;
+	}
 }
 
 void

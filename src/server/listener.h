@@ -29,6 +29,8 @@ struct sn_listeners {
  * LISTEN_PID is ours, else descriptor 0 when it is a listening socket, else SN_ECONF
  * with what to do. */
 int sn_listeners_open(struct sn_listeners *ls, const struct sn_conf *conf, struct sn_why *why);
+/* Nobody can connect any more; the rest of the struct stays usable. */
+void sn_listeners_shut(struct sn_listeners *ls);
 /* Closes; removes the files we made when `unlink_files`. */
 void sn_listeners_close(struct sn_listeners *ls, bool unlink_files);
 

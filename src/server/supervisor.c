@@ -39,7 +39,7 @@ hurried(void *arg)
 }
 
 static void
-wait_for_stop(int fd)
+wait_for_stop(int fd, struct sn_worker *w)
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -47,7 +47,7 @@ wait_for_stop(int fd)
 			return;
 		unsigned stops, mask = sn_signals_take(&stops);
 		struct sn_why why;
-		if ((mask & SN_SIG_REOPEN) && sn_log_reopen(&why) < 0)
+		if ((mask & SN_SIG_REOPEN) && (sn_log_reopen(&why) < 0 || sn_worker_reopen(w, &why) < 0))
 			sn_log_error("%s", why.text);
 		if (stops)
 			return;
@@ -86,7 +86,7 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 	} else {
 		sn_log_info("ready");
 	}
-	wait_for_stop(fd);
+	wait_for_stop(fd, w);
 	sn_log_info("stopping: accepted requests are answered first");
 	*clean = sn_worker_stop(w, sn_clock_ms_of(conf->timeouts.shutdown), hurried, NULL);
 	if (*clean)
@@ -203,6 +203,7 @@ static void
 begin_stop(struct supervisor *s)
 {
 	s->stopping = true;
+	sn_listeners_shut(s->ls);
 	s->kill_ms = sn_clock_ms() + sn_clock_ms_of(s->conf->timeouts.shutdown) + KILL_GRACE_MS;
 	for (unsigned i = 0; i < s->n; i++)
 		s->child[i].respawn_ms = 0;
@@ -242,7 +243,7 @@ ended(struct supervisor *s, struct child *c, int status)
 	bool unready = !c->is_ready;
 	c->is_ready = false;
 	s->failures++;
-	if (!s->was_ready && unready) {
+	if (!s->was_ready && unready && WIFEXITED(status)) {
 		/* the very first start: the configuration or the code is wrong, and said so above */
 		s->failed = true;
 	} else if (s->failures >= CRASH_LOOP) {

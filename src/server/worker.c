@@ -28,6 +28,7 @@ struct sn_worker {
 	struct sn_context ctx;
 	struct sn_matcher *native_matcher, *python_matcher;
 	char *package_path;
+	struct sn_listeners *listeners;
 	bool stopped;
 };
 
@@ -196,8 +197,15 @@ open_access_log(struct sn_context *ctx, struct sn_why *why)
 	const char *file = ctx->conf->log.access;
 	if (!file || !*file)
 		return 0;
-	ctx->access_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
-	if (ctx->access_fd < 0)
+	int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+	if (fd >= 0 && ctx->access_fd >= 0) {
+		dup3(fd, ctx->access_fd, O_CLOEXEC); /* threads write without a lock */
+		close(fd);
+		return 0;
+	}
+	if (fd >= 0)
+		ctx->access_fd = fd;
+	else
 		return sn_why_set(why, SN_EIO,
 		                  "cannot open the access log %s: %s; create its directory or make it "
 		                  "writable, or set log.access = \"\"",
@@ -206,14 +214,20 @@ open_access_log(struct sn_context *ctx, struct sn_why *why)
 }
 
 int
-sn_worker_serve(struct sn_worker *w, const struct sn_listeners *ls, struct sn_why *why)
+sn_worker_reopen(struct sn_worker *w, struct sn_why *why)
+{
+	return open_access_log(&w->ctx, why);
+}
+
+int
+sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why)
 {
 	struct sn_context *ctx = &w->ctx;
 	const struct sn_conf *conf = ctx->conf;
 	int rc = open_access_log(ctx, why);
 	if (rc < 0)
 		return rc;
-	ctx->listeners = ls;
+	ctx->listeners = w->listeners = ls;
 	ctx->blocking = sn_blocking_new(conf->native.blocking_threads, conf->queue,
 	                                sn_clock_ms_of(conf->timeouts.queue));
 	ctx->io = calloc(conf->io_threads, sizeof(struct sn_iothread *));
@@ -247,6 +261,11 @@ drain(struct sn_worker *w, int64_t deadline, bool (*hurry)(void *), void *arg)
 	atomic_store(&ctx->draining, true);
 	for (unsigned i = 0; i < ctx->nio; i++)
 		sn_iothread_drain(ctx->io[i]);
+	for (unsigned i = 0; i < ctx->nio; i++)
+		while (!sn_iothread_deaf(ctx->io[i]) && sn_clock_ms() < deadline)
+			nap_ms(1);
+	if (w->listeners)
+		sn_listeners_shut(w->listeners);
 	while (ctx->nio && atomic_load(&ctx->connections) && sn_clock_ms() < deadline &&
 	       !(hurry && hurry(arg)))
 		nap_ms(5);

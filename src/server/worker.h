@@ -22,12 +22,14 @@ struct sn_tables { /* static native tables handed in by a program */
 int sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
                       const struct sn_tables *tables, bool check_only, struct sn_why *why);
 /* Starts the threads and accepts. */
-int sn_worker_serve(struct sn_worker *w, const struct sn_listeners *ls, struct sn_why *why);
+int sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why);
 /* One log line a route; the Python version. */
 void sn_worker_log_routes(const struct sn_worker *w);
-/* Drains within `ms`; `hurry` (may be NULL) is asked now and then whether to stop waiting.
+/* Closes the listeners, then drains within `ms`; `hurry` (may be NULL) is asked now and then whether to stop waiting.
  * True: everything has ended; false: something still runs (end the process with _exit). */
 bool sn_worker_stop(struct sn_worker *w, int64_t ms, bool (*hurry)(void *arg), void *arg);
+/* Opens the access log again (after rotation). */
+int sn_worker_reopen(struct sn_worker *w, struct sn_why *why);
 void sn_worker_free(struct sn_worker *w); /* after a stop that returned true */
 void sn_worker_stats(const struct sn_worker *w, sn_stats *out);
 

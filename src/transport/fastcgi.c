@@ -330,7 +330,8 @@ judge(struct sn_wire *w, const struct sn_wire_limits *limits, struct sn_wire_eve
 	case T_BEGIN:
 		if (f->content != 8)
 			return broken(f, ev, SN_WIRE_F_LENGTH);
-		if (id == f->active)
+		/* the same id again: only once all of the former request is here */
+		if (id == f->active && f->stage != S_DONE)
 			return broken(f, ev, SN_WIRE_F_ORDER);
 		f->phase = P_BEGIN;
 		return false;

@@ -96,7 +96,9 @@ struct sn_wire_ops {
 	 * with 0 bytes consumed; call also with len 0 until SN_WIRE_MORE. */
 	size_t (*feed)(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data,
 	               size_t len, struct sn_wire_event *ev);
-	/* After BEGIN, before the next feed: take the request (only while no other is taken),
+	/* A BEGIN may reuse the id of the request that is taken, once that one's body is
+	 * complete (a peer that pipelines): release that one before taking it.
+	 * After BEGIN, before the next feed: take the request (only while no other is taken),
 	 * or refuse it (then its records are passed over; writes the refusal frame to `out`,
 	 * at least 32 bytes; the length is returned: 0 for SCGI, close then). */
 	void (*accept)(struct sn_wire *w, uint16_t id);

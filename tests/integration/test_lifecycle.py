@@ -309,7 +309,7 @@ def test_stopped_while_starting(snacgi: Snacgi, tmp: Path) -> None:
 
 
 def test_stale_socket_is_replaced_a_live_one_is_not(snacgi: Snacgi, tmp: Path) -> None:
-    path = f"{tmp}/d0.sock"
+    path = f"{tmp}/d00.sock"
     stale = socket.socket(socket.AF_UNIX)
     stale.bind(path)
     stale.close()  # its file stays
