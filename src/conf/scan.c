@@ -242,7 +242,8 @@ static void
 scan_text(const char *text, size_t len, const char *name, const char *dir, unsigned *includes,
           struct sn_faults *f)
 {
-	struct scan s = { name, dir, text, text + len, 1, true, includes, f };
+	struct scan s = { .name = name, .dir = dir, .p = text, .end = text + len, .line = 1,
+		.line_start = true, .includes = includes, .f = f };
 	if (memchr(text, '\0', len)) {
 		sn_fault(f, name, 0, "there are NUL bytes in it; is this a text file?");
 		return;
