@@ -40,12 +40,18 @@ tests_fuzz_fuzz_rule_LDADD = $(sn_fuzz_ldadd)
 FUZZ_TARGETS += tests/fuzz/fuzz_match
 tests_fuzz_fuzz_match_SOURCES = tests/fuzz/fuzz_match.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_match_LDADD = $(sn_fuzz_ldadd)
+FUZZ_TARGETS += tests/fuzz/fuzz_cgi_head
+tests_fuzz_fuzz_cgi_head_SOURCES = tests/fuzz/fuzz_cgi_head.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_cgi_head_LDADD = $(sn_fuzz_ldadd)
+FUZZ_TARGETS += tests/fuzz/fuzz_json
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_json_LDADD = $(sn_fuzz_ldadd) $(JSONC_LIBS)
 
 # ---- make fuzz: the sources that targets need, built once with the sanitizers -----
 fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(JSONC_CFLAGS) $(CONFIG_CFLAGS) \
 	-std=gnu11 -pthread -O1 -g -fno-omit-frame-pointer \
 	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-fuzz_sources = $(filter %.c,$(filter src/base/% src/http/% src/queue/% src/conf/% src/transport/% src/route/%, \
+fuzz_sources = $(filter %.c,$(filter src/base/% src/http/% src/queue/% src/conf/% src/transport/% src/route/% src/native/%, \
 	$(SN_CORE_SOURCES) $(SN_SOURCES)))
 
 fuzz-build/libfuzz.a: $(fuzz_sources)
