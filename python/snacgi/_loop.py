@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from typing import Any, Callable
 
@@ -16,7 +17,7 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     """A loop of asyncio or of uvloop. RuntimeError: uvloop is not installed."""
     if kind == "uvloop":
         try:
-            import uvloop
+            uvloop = importlib.import_module("uvloop")
         except ImportError as exc:
             raise RuntimeError(
                 f"python.loop is \"uvloop\", which cannot be imported ({exc}); install it (in the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import atexit
+import importlib
 import inspect
 import logging
 import pickle
@@ -38,7 +39,7 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
     if kind != "orjson":
         return None
     try:
-        import orjson
+        orjson = importlib.import_module("orjson")
     except ImportError as exc:
         raise RuntimeError(
             f"python.json is \"orjson\", which cannot be imported ({exc}); install it (in the venv: "

