@@ -3,6 +3,7 @@ TESTS += tests/python/run
 dist_check_SCRIPTS += tests/python/run
 EXTRA_DIST += \
 	tests/python/conftest.py \
+	tests/python/mypy.ini \
 	tests/python/test_answer.py \
 	tests/python/test_exceptions.py \
 	tests/python/test_json_default.py \
@@ -10,4 +11,5 @@ EXTRA_DIST += \
 	tests/python/test_leaks.py \
 	tests/python/test_request.py \
 	tests/python/test_response.py \
-	tests/python/test_routing.py
+	tests/python/test_routing.py \
+	tests/python/test_typing.py

@@ -71,6 +71,11 @@ def test_escape_at_every_position(length, special):
     assert dumps(special * length) == reference(special * length)
 
 
+def test_every_length_of_utf8():
+    for code in (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF):
+        assert dumps(chr(code)) == reference(chr(code))
+
+
 class Color(enum.IntEnum):
     RED = 1
 

@@ -128,7 +128,8 @@ def test_headers():
     "source, error",
     [
         (5, TypeError), ("ab", TypeError), ([1], TypeError), ([("a",)], TypeError), ({"a": None}, TypeError),
-        ({"a": object()}, TypeError), ({"a": "x\r\ny"}, ValueError), ({"a\n": "x"}, ValueError),
+        ({"a": object()}, TypeError), ({"a": "x\ry"}, ValueError), ({"a": "x\ny"}, ValueError),
+        ({"a": "x\0y"}, ValueError), ({"a\n": "x"}, ValueError),
         ({"€": "x"}, ValueError), ({5.5: {}}, TypeError),
     ],
 )  # fmt: skip
