@@ -98,7 +98,7 @@ is_http(PyObject *value)
 static int
 fill_http(struct sn_response *res, PyObject *parts, const char *name)
 {
-	PyObject *response, *description, *headers, *list = NULL;
+	PyObject *response, *description, *headers;
 	const char *text;
 	int code, rc = -1;
 
@@ -124,7 +124,6 @@ fill_http(struct sn_response *res, PyObject *parts, const char *name)
 	rc = sn_response_error_page(res, code, text);
 	if (rc < 0)
 		PyErr_NoMemory();
-	Py_XDECREF(list);
 	return rc;
 }
 
