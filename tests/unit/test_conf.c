@@ -337,12 +337,12 @@ static void
 integers_that_would_wrap(void **state)
 {
 	(void)state;
-	refused("\n\nlimits = { body = 3000000000; };", "@:3: 3000000000 is above 2147483647 and would be taken for another number; write 3000000000L or, for a size, \"2.8 GiB\"");
-	refused("queue = 0x1FFFFFFFF;", "@:1: 0x1FFFFFFFF is above");
+	refused("\n\nlimits = { body = 3000000000; };", "@:3: body: 3000000000 is above 2147483647 and would be taken for another number; write 3000000000L or, for a size, \"2.8 GiB\"");
+	refused("queue = 0x1FFFFFFFF;", "@:1: queue: 0x1FFFFFFFF is above");
 	refused("queue = 99999999999999999999L;", "does not fit in 64 bits");
 	refused("queue = 99999999999999999999;", "does not fit in 64 bits");
 	refused("queue = -2147483649;", "is above 2147483647");
-	refused("/* \n */ // 9999999999\n# 9999999999 \"\n queue = 4294967297;", "@:4: 4294967297");
+	refused("/* \n */ // 9999999999\n# 9999999999 \"\n queue = 4294967297;", "@:4: queue: 4294967297");
 	refused("user = \"a\\\"9999999999\"; queue = 4294967297;", "4294967297 is above");
 	/* none of these is an integer, or none is too large */
 	struct sn_conf *c = loaded(
@@ -370,7 +370,7 @@ includes(void **state)
 	assert_int_equal(c->io_threads, 3);
 	sn_conf_free(c);
 	refused("@include \"bad.inc\"\n", "bad.inc:3: key 'queue': this is a string");
-	refused("@include \"wraps.inc\"\n", "wraps.inc:2: 4294967297 is above");
+	refused("@include \"wraps.inc\"\n", "wraps.inc:2: queue: 4294967297 is above");
 	refused("\n@include \"none.inc\"\n", "@:2: cannot include");
 	refused("@include \".\"\n", "it is a directory");
 	refused("@include \"/dev/zero\"\n", "it is not a regular file");

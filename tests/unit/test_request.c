@@ -202,7 +202,7 @@ test_resolve(void **state)
 	assert_string_equal(req->path.path, "/a/b");
 	assert_memory_equal(req->path.match, "/a\xff" "b", 5);
 	/* Again, forced, and refused: then the path is "/". */
-	assert_int_equal(sn_request_resolve(req, SN_PATH_SCRIPT_NAME, "/a", &reason), 404);
+	assert_int_equal(sn_request_resolve(req, SN_PATH_SCRIPT_NAME, "/x", &reason), 404);
 	assert_string_equal(req->path.path, "/");
 	assert_int_equal(req->path.len, 1);
 	sn_request_unref(req);
