@@ -4,4 +4,5 @@ include tests/fuzz/local.mk
 include tests/integration/local.mk
 include tests/python/local.mk
 include tests/lint/local.mk
+include tests/docs/local.mk
 EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh
