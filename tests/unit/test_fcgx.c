@@ -588,6 +588,33 @@ test_failing(void **state)
 	end(&r);
 }
 
+/* Nothing more is taken once the answer cannot be given: a stream that had room would
+ * swallow the rest of it without a word. */
+static int
+goes_on(FCGX_Stream *in, FCGX_Stream *out, FCGX_Stream *err, FCGX_ParamArray envp)
+{
+	(void)in, (void)err, (void)envp;
+	FCGX_PutS("no header\n\n", out);
+	assert_int_equal(FCGX_FFlush(out), -1);
+	assert_int_equal(FCGX_GetError(out), FCGX_PROTOCOL_ERROR);
+	assert_int_equal(FCGX_PutChar('x', out), EOF);
+	assert_int_equal(FCGX_PutS("x", out), -1);
+	assert_int_equal(FCGX_FPrintF(out, "%d", 1), -1);
+	return 0;
+}
+
+static void
+test_closed_by_fault(void **state)
+{
+	(void)state;
+	struct run r;
+	begin(&r, "GET", goes_on);
+	call(&r);
+	assert_int_equal(r.sink.status, 500);
+	end(&r);
+	logged();
+}
+
 /* A head fed at every split gives what it gives whole. */
 static void
 test_head_splits(void **state)
@@ -629,7 +656,7 @@ main(void)
 		cmocka_unit_test(test_output),       cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_length),       cmocka_unit_test(test_back_pressure_and_gone),
 		cmocka_unit_test(test_error_stream), cmocka_unit_test(test_failing),
-		cmocka_unit_test(test_head_splits),
+		cmocka_unit_test(test_closed_by_fault), cmocka_unit_test(test_head_splits),
 	};
 	struct sn_log_options log = { .level = SN_LOG_INFO, .file = log_file };
 	int fd = mkstemp(log_file);

@@ -258,7 +258,7 @@ test_send_refused(void **state)
 	assert_int_equal(f.sink.starts, 0);
 }
 
-enum { CHUNK = 100000, CHUNKS = 10 };
+enum { CHUNK = 600000, CHUNKS = 3 };
 
 static int
 send_much(sn_request *req, sn_response *res)
