@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from docs import TOP, fenced, is_python, literal, read
 
+pytestmark = pytest.mark.filterwarnings("error")
 MANUAL = "man/snacgi-python.7"
 PYTHON = [("README.md", b) for b in fenced("README.md", "python")] + [(MANUAL, b) for b in literal(MANUAL) if is_python(b)]
 
