@@ -6,3 +6,6 @@ include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
 EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh
+
+clean-local:
+	rm -rf .mypy_cache
