@@ -140,7 +140,7 @@ SN_API ssize_t sn_request_body_read(sn_request *req, uint64_t offset, void *buf,
 SN_API struct json_object *sn_request_json(sn_request *req);
 SN_API const char *sn_request_json_error(const sn_request *req);
 SN_API void *sn_request_ctx(const sn_request *req);   /* the route's ctx */
-SN_API uint64_t sn_request_id(const sn_request *req); /* as in the log and X-Request-Id */
+SN_API uint64_t sn_request_id(const sn_request *req); /* as in the log and in error pages */
 /* True once the peer is gone or has aborted: stop working. Any thread. */
 SN_API bool sn_request_gone(const sn_request *req);
 /* Memory that lives as long as the request; NULL when there is none. */

@@ -1,5 +1,5 @@
-# The package users import, installed where only the daemon and a .pth file look,
-# so that adding it to a venv's path brings nothing else along.
+# The package users import, installed where only the daemon looks (plain Python finds it by
+# PYTHONPATH), so that adding it to a venv's path brings nothing else along.
 snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \

@@ -14,7 +14,7 @@
 /* The answer's head stays below this by default: every front server's buffer holds it. */
 #define SN_HEAD_LIMIT 4096
 /* Of the limit, kept for the lines that the server writes: Status, Content-Length, a
- * default Content-Type, X-Request-Id. */
+ * default Content-Type. */
 #define SN_HEAD_RESERVE 160
 
 struct sn_response {

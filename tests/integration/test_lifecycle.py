@@ -330,3 +330,21 @@ def test_a_file_in_the_way_is_not_removed(tmp: Path) -> None:
     assert daemon.wait() > 0
     assert (tmp / "precious").read_text() == "data"
     daemon.kill()
+
+
+@pytest.mark.parametrize("supervisor", [False, True])
+def test_logs_are_opened_again(snacgi: Snacgi, tmp: Path, supervisor: bool) -> None:
+    """Rotation: files are renamed, SIGUSR1 makes new ones; no line is lost."""
+    files = [tmp / "main.log", tmp / "access.log"]
+    daemon = snacgi(supervisor=supervisor, conf={"log": {"file": str(files[0]), "access": str(files[1])}})
+    assert daemon.get("/users/1").status == 200
+    for file in files:
+        file.rename(f"{file}.1")
+    daemon.signal(signal.SIGUSR1)
+    wait_until(lambda: all(file.exists() for file in files), "new files")
+    assert daemon.get("/users/2").status == 200
+    wait_until(lambda: "/users/2" in files[1].read_text(), "the new line in the new file")
+    assert "/users/1" in (tmp / "access.log.1").read_text()
+    assert "/users/2" not in (tmp / "access.log.1").read_text()
+
+
