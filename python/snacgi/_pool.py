@@ -7,7 +7,7 @@ the standard ProcessPoolExecutor fails every pending call then, and cannot say
 which process runs which. The executor object stays the same over all of this.
 
 Processes come from a fork server, never from a fork of the daemon (which has
-threads). They ignore SIGINT, and die with their parent.
+threads). They ignore SIGINT, and die with the daemon, even when it is killed.
 
 Private: users see a ``concurrent.futures.Executor``.
 """
@@ -35,6 +35,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Callable, Iterable, Iterator, Sequence
 
+from .exceptions import ServiceUnavailable
+
 __all__ = ["BrokenProcessPool", "PoolExecutor", "PoolFull"]
 
 _log = logging.getLogger("snacgi.pool")
@@ -44,8 +46,13 @@ _RESTART_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 _END_GRACE = 2.0  # seconds for an idle worker to leave by itself
 
 
-class PoolFull(RuntimeError):
-    """Too many calls wait for a worker, and the caller must not be blocked."""
+class PoolFull(ServiceUnavailable):
+    """Too many calls wait for a worker, and the event loop must not be blocked: a 503."""
+
+    description = "Too many calls wait for the process pool."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
 
 
 # ---- in the worker process ---------------------------------------------------
@@ -82,18 +89,33 @@ class _Failure:
 
 
 def _die_with_parent() -> None:
+    """The kernel kills this process when the fork server ends, which ends with the daemon: at
+    the end of a pipe whose other end the daemon holds. But so does every worker, as Python
+    starts it, and none would ever end while one is busy: ours is closed."""
+    server = multiprocessing.forkserver._forkserver
+    alive = getattr(server, "_forkserver_alive_fd", None)
+    if alive is not None:
+        server._forkserver_alive_fd = None
+        os.close(alive)
     try:
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):  # no libffi: the pipe's end must do
+    except (ImportError, OSError, AttributeError):  # no libffi: it ends after its call
         pass
     if os.getppid() == 1:  # it was gone before we asked
         os._exit(1)
 
 
+def _dumps(value: object) -> bytes:
+    try:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # multiprocessing's own objects need its pickler, which is slow
+        return bytes(ForkingPickler.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+
 def _dump(ok: bool, value: object) -> bytes:
-    return bytes(ForkingPickler.dumps((ok, value), pickle.HIGHEST_PROTOCOL))
+    return _dumps((ok, value))
 
 
 def _run(job: bytes) -> bytes:
@@ -261,8 +283,7 @@ class _Worker(threading.Thread):
         if not future.set_running_or_notify_cancel():
             return
         try:
-            job = bytes(ForkingPickler.dumps((call.fn, call.args, call.kwargs),
-                                             pickle.HIGHEST_PROTOCOL))
+            job = _dumps((call.fn, call.args, call.kwargs))
             try:
                 answer = self._exchange(job)
             except _Died as died:
@@ -373,7 +394,7 @@ class PoolExecutor(Executor):
         """As Executor.submit; `fn`, arguments and result must be picklable."""
         if not self._room.acquire(blocking=False):
             if asyncio._get_running_loop() is not None:
-                raise PoolFull("too many calls wait for the process pool")
+                raise PoolFull
             self._room.acquire()
         call = _Call(fn, args, kwargs)
         with self._lock:

@@ -21,6 +21,9 @@ from ._loop import run as run_loop
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "new_loop",
            "prepare", "run_loop", "start_pool"]
 
+# Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
+# what every short handler and every turn of the event loop waits beside one that computes.
+_SWITCH_INTERVAL = 0.001
 _POOL_START = 120.0  # seconds for all workers of the pool to import the user's modules
 
 
@@ -31,7 +34,7 @@ def prepare() -> None:
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     if not sys.argv or sys.argv == [""]:
         sys.argv = ["snacgi"]
-    logging.captureWarnings(False)
+    sys.setswitchinterval(_SWITCH_INTERVAL)
 
 
 def dumps(kind: str) -> Callable[..., bytes] | None:

@@ -7,13 +7,17 @@
  *
  * Signalling: `signalled` is 1 from the moment somebody wrote the eventfd until
  * the loop has found the ring empty; only who turns 0 into 1 writes. While there
- * is more than a batch the loop calls itself again (call_soon) and keeps it 1,
+ * were any the loop looks again in its next turn (call_soon) and keeps it 1,
  * so that a busy loop costs producers no system call. After clearing it the loop
  * looks at the ring once more; producers push first.
  *
- * A call (struct call) is a small Python object: the task's done callback. The
- * task and it hold each other until the task ends; the loop itself keeps only
- * weak references to tasks. The list of calls belongs to the loop thread.
+ * A call (struct call) is the coroutine that the task drives: a small object
+ * around the handler's own, which it passes everything on to. So the answer
+ * leaves in the very step in which the handler returns; a done callback would
+ * cost one more turn of the loop. Exceptions end here as well: a handler's
+ * sys.exit() does not reach the loop. The task and the call hold each other
+ * until the handler ends; the loop itself keeps only weak references to tasks.
+ * The list of calls belongs to the loop thread.
  *
  * Threads: any thread submits and cancels, without the GIL; the loop thread
  * does the rest, with it.
@@ -22,7 +26,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -38,10 +41,10 @@
 
 struct call {
 	PyObject_HEAD
-	vectorcallfunc vectorcall;
 	struct sn_aio *aio;
-	struct sn_request *req;
-	PyObject *task;
+	struct sn_request *req; /* NULL: over */
+	PyObject *coro;         /* the handler's */
+	PyObject *task;         /* not known yet in an eager first step */
 	struct call *prev, *next;
 };
 
@@ -64,7 +67,8 @@ struct sn_aio {
 	struct call calls; /* list head, no object */
 	bool stopping;     /* the loop has seen `closed` */
 	bool ended;        /* it was told to end */
-	PyObject *loop, *context, *again, *cancel_all, *end, *call_soon, *task_type, *task_names;
+	bool own_tasks;    /* somebody has set a task factory */
+	PyObject *loop, *again, *cancel_all, *end, *call_soon, *task_type, *task_names;
 	PyObject *cancelled_error;
 
 	pthread_t thread;
@@ -73,6 +77,11 @@ struct sn_aio {
 	pthread_cond_t changed;
 	enum { NOT_YET, RUNS, ENDED } state;
 };
+
+/* Interned once: looked up by pointer on every request. */
+static struct {
+	PyObject *cancel, *stop, *throw, *close, *create_task, *get_task_factory, *value;
+} names;
 
 /* ---- waking the loop --------------------------------------------------- */
 
@@ -113,8 +122,9 @@ call_dealloc(PyObject *self)
 {
 	struct call *c = (struct call *)self;
 
-	/* A live call with a request is held by its task; only a failed start is not. */
+	/* A call with a request is held by its task, and that by the call. */
 	SN_ASSERT(!c->req);
+	Py_XDECREF(c->coro);
 	Py_XDECREF(c->task);
 	PyObject_Free(self);
 }
@@ -125,7 +135,7 @@ end_loop(struct sn_aio *a)
 	PyObject *r;
 
 	a->ended = true;
-	r = PyObject_CallMethod(a->loop, "stop", NULL);
+	r = PyObject_CallMethodNoArgs(a->loop, names.stop);
 	Py_XDECREF(r);
 	if (!r)
 		PyErr_Clear();
@@ -155,13 +165,20 @@ complete(struct call *c, PyObject *result)
 {
 	struct sn_aio *a = c->aio;
 	struct sn_request *req = c->req;
-	const struct sn_pytarget *t = req->endpoint->target;
+	const struct sn_pytarget *t;
 
+	if (!req) { /* abandoned: answered already */
+		Py_XDECREF(result);
+		PyErr_Clear();
+		return;
+	}
+	t = req->endpoint->target;
 	if (result || !cancelled_by_us(a, req))
 		sn_pyanswer_send(req, result, t->name);
 	req->executor = NULL;
 	c->req = NULL;
 	unlink_call(c);
+	Py_CLEAR(c->coro);
 	Py_CLEAR(c->task);
 	atomic_fetch_sub_explicit(&a->running, 1, memory_order_relaxed);
 	forget_request(a, req);
@@ -169,29 +186,150 @@ complete(struct call *c, PyObject *result)
 		end_loop(a);
 }
 
-/* The done callback: call(task). */
+/* As a coroutine's send(), without the detour of StopIteration. The task's own result is
+ * None always: the answer has left. */
+static PySendResult
+call_send(PyObject *self, PyObject *arg, PyObject **result)
+{
+	struct call *c = (struct call *)self;
+	PySendResult r;
+
+	if (!c->coro) {
+		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+		*result = NULL;
+		return PYGEN_ERROR;
+	}
+	r = PyIter_Send(c->coro, arg, result);
+	if (r == PYGEN_NEXT)
+		return r;
+	complete(c, r == PYGEN_RETURN ? *result : NULL);
+	*result = Py_NewRef(Py_None);
+	return PYGEN_RETURN;
+}
+
 static PyObject *
-call_done(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames SN_UNUSED)
+py_send(PyObject *self, PyObject *arg)
+{
+	PyObject *result;
+
+	if (call_send(self, arg, &result) == PYGEN_RETURN) {
+		Py_CLEAR(result);
+		PyErr_SetNone(PyExc_StopIteration);
+	}
+	return result;
+}
+
+/* New reference to the value of the StopIteration that is set (cleared); NULL, the exception
+ * unchanged: it is another one. */
+static PyObject *
+returned_value(void)
+{
+	PyObject *type, *exc, *tb, *value = NULL;
+
+	if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+		return NULL;
+	PyErr_Fetch(&type, &exc, &tb);
+	PyErr_NormalizeException(&type, &exc, &tb);
+	value = exc ? PyObject_GetAttr(exc, names.value) : NULL;
+	Py_XDECREF(type);
+	Py_XDECREF(exc);
+	Py_XDECREF(tb);
+	return value;
+}
+
+/* As a coroutine's throw(): a cancellation, or what an awaited future has raised. */
+static PyObject *
+py_throw(PyObject *self, PyObject *args)
+{
+	struct call *c = (struct call *)self;
+	PyObject *throw, *result;
+
+	if (!c->coro) {
+		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+		return NULL;
+	}
+	throw = PyObject_GetAttr(c->coro, names.throw);
+	if (!throw)
+		return NULL;
+	result = PyObject_CallObject(throw, args);
+	Py_DECREF(throw);
+	if (result)
+		return result;
+	complete(c, returned_value());
+	PyErr_SetNone(PyExc_StopIteration);
+	return NULL;
+}
+
+static PyObject *
+py_close(PyObject *self, PyObject *unused SN_UNUSED)
 {
 	struct call *c = (struct call *)self;
 
-	if (PyVectorcall_NARGS(nargsf) != 1) {
-		PyErr_SetString(PyExc_TypeError, "one argument is expected: the task");
-		return NULL;
-	}
-	if (c->req)
-		complete(c, PyObject_CallMethod(args[0], "result", NULL));
-	Py_RETURN_NONE;
+	if (!c->coro)
+		Py_RETURN_NONE;
+	return PyObject_CallMethodNoArgs(c->coro, names.close);
 }
+
+static PyObject *
+call_self(PyObject *self)
+{
+	return Py_NewRef(self);
+}
+
+static PyObject *
+py_await(PyObject *self, PyObject *unused SN_UNUSED)
+{
+	return Py_NewRef(self);
+}
+
+static PyObject *
+call_next(PyObject *self)
+{
+	return py_send(self, Py_None);
+}
+
+/* What debuggers and Task.print_stack() look at is the handler's. */
+static PyObject *
+call_get(PyObject *self, void *name)
+{
+	struct call *c = (struct call *)self;
+
+	if (!c->coro)
+		Py_RETURN_NONE;
+	return PyObject_GetAttrString(c->coro, name);
+}
+
+static PyMethodDef call_methods[] = {
+	{ "send", py_send, METH_O, NULL },
+	{ "throw", py_throw, METH_VARARGS, NULL },
+	{ "close", py_close, METH_NOARGS, NULL },
+	{ "__await__", py_await, METH_NOARGS, NULL }, /* collections.abc.Coroutine asks for it */
+	{ NULL, NULL, 0, NULL },
+};
+
+static PyGetSetDef call_getset[] = {
+	{ "cr_frame", call_get, NULL, NULL, (void *)"cr_frame" },
+	{ "cr_code", call_get, NULL, NULL, (void *)"cr_code" },
+	{ "cr_running", call_get, NULL, NULL, (void *)"cr_running" },
+	{ "cr_await", call_get, NULL, NULL, (void *)"cr_await" },
+	{ "__name__", call_get, NULL, NULL, (void *)"__name__" },
+	{ "__qualname__", call_get, NULL, NULL, (void *)"__qualname__" },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+static PyAsyncMethods call_async = { .am_await = call_self, .am_send = call_send };
 
 static PyTypeObject call_type = {
 	PyVarObject_HEAD_INIT(NULL, 0)
 	.tp_name = "snacgi._AsyncCall",
-	.tp_doc = "The done callback of one async request.",
+	.tp_doc = "The coroutine of one async request, around the handler's.",
 	.tp_basicsize = sizeof(struct call),
-	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-	.tp_vectorcall_offset = offsetof(struct call, vectorcall),
-	.tp_call = PyVectorcall_Call,
+	.tp_flags = Py_TPFLAGS_DEFAULT,
+	.tp_as_async = &call_async,
+	.tp_iter = call_self,
+	.tp_iternext = call_next,
+	.tp_methods = call_methods,
+	.tp_getset = call_getset,
 	.tp_dealloc = call_dealloc,
 };
 
@@ -203,9 +341,9 @@ call_new(struct sn_aio *a, struct sn_request *req)
 
 	if (!c)
 		return NULL;
-	c->vectorcall = call_done;
 	c->aio = a;
 	c->req = req;
+	c->coro = NULL;
 	c->task = NULL;
 	c->next = &a->calls;
 	c->prev = a->calls.prev;
@@ -221,46 +359,15 @@ call_new(struct sn_aio *a, struct sn_request *req)
 
 /* ---- one request ------------------------------------------------------------ */
 
-/* New reference. The coroutine is stolen. */
+/* New reference: a Task, eager where the interpreter has it (then it may be over). */
 static PyObject *
 make_task(struct sn_aio *a, PyObject *coro)
 {
-	PyObject *factory = PyObject_CallMethod(a->loop, "get_task_factory", NULL);
-	PyObject *task = NULL;
+	PyObject *argv[] = { coro, a->loop, Py_True };
 
-	if (factory == Py_None) {
-		PyObject *argv[] = { coro, a->loop, Py_True };
-		task = PyObject_Vectorcall(a->task_type, argv, 1, a->task_names);
-	} else if (factory) {
-		task = PyObject_CallMethod(a->loop, "create_task", "O", coro);
-	}
-	Py_XDECREF(factory);
-	Py_DECREF(coro);
-	return task;
-}
-
-/* 1: the task is done already (it was started eagerly), 0: it will call, -1: exception. */
-static int
-watch_task(struct sn_aio *a, struct call *c)
-{
-	PyObject *done = PyObject_CallMethod(c->task, "done", NULL), *r, *add;
-	PyObject *argv[] = { (PyObject *)c, a->context };
-	static PyObject *names;
-	int is;
-
-	if (!done)
-		return -1;
-	is = PyObject_IsTrue(done);
-	Py_DECREF(done);
-	if (is)
-		return is;
-	if (!names && !(names = Py_BuildValue("(s)", "context")))
-		return -1;
-	add = PyObject_GetAttrString(c->task, "add_done_callback");
-	r = add ? PyObject_Vectorcall(add, argv, 1, names) : NULL;
-	Py_XDECREF(add);
-	Py_XDECREF(r);
-	return r ? 0 : -1;
+	if (sn_unlikely(a->own_tasks))
+		return PyObject_CallMethodOneArg(a->loop, names.create_task, coro);
+	return PyObject_Vectorcall(a->task_type, argv, 1, a->task_names);
 }
 
 static PyObject *
@@ -276,38 +383,43 @@ call_coroutine(const struct sn_pytarget *t, PyObject *request)
 	return coro;
 }
 
+/* An exception is set, from before the handler ran. */
+static void
+fail(struct sn_aio *a, struct sn_request *req)
+{
+	sn_pyanswer_send(req, NULL, ((struct sn_pytarget *)req->endpoint->target)->name);
+	forget_request(a, req);
+}
+
 /* Owns one reference of `req`. */
 static void
 begin(struct sn_aio *a, struct sn_request *req)
 {
-	struct call *c = NULL;
-	PyObject *request, *coro = NULL;
-	int done = -1;
+	PyObject *request, *coro, *task;
+	struct call *c;
 
 	if (sn_pyrt_stale(req, a->limit_ms, &a->expired)) {
 		forget_request(a, req);
 		return;
 	}
 	request = sn_pyrequest_new(req);
-	if (request)
-		c = call_new(a, req);
-	if (c)
-		coro = call_coroutine(req->endpoint->target, request);
-	if (coro)
-		c->task = make_task(a, coro);
+	coro = request ? call_coroutine(req->endpoint->target, request) : NULL;
 	Py_XDECREF(request);
-	if (!c) { /* memory */
-		sn_pyanswer_send(req, NULL, ((struct sn_pytarget *)req->endpoint->target)->name);
-		forget_request(a, req);
+	c = coro ? call_new(a, req) : NULL;
+	if (!c) {
+		Py_XDECREF(coro);
+		fail(a, req);
 		return;
 	}
-	if (c->task)
-		done = watch_task(a, c);
-	if (done < 0)
+	c->coro = coro;
+	task = make_task(a, (PyObject *)c);
+	if (!task)
 		complete(c, NULL);
-	else if (done)
-		complete(c, PyObject_CallMethod(c->task, "result", NULL));
-	Py_DECREF(c); /* the task's callback holds it, or it is over */
+	else if (c->req)
+		c->task = task;
+	else /* over in its first step */
+		Py_DECREF(task);
+	Py_DECREF(c);
 }
 
 /* ---- cancelling ----------------------------------------------------------------- */
@@ -315,7 +427,7 @@ begin(struct sn_aio *a, struct sn_request *req)
 static void
 cancel_call(struct call *c)
 {
-	PyObject *r = c->task ? PyObject_CallMethod(c->task, "cancel", NULL) : NULL;
+	PyObject *r = c->task ? PyObject_CallMethodNoArgs(c->task, names.cancel) : NULL;
 
 	Py_XDECREF(r);
 	if (!r)
@@ -375,17 +487,40 @@ begin_stopping(struct sn_aio *a)
 	                                                    margin / 2, a->cancel_all, a->end));
 }
 
-/* One turn: a batch of requests. NULL with an exception only for want of memory. */
+/* Takes a batch of requests. Returns how many, or -1 with an exception. */
+static int
+take_requests(struct sn_aio *a)
+{
+	struct sn_request *req;
+	PyObject *factory;
+	int n = 0;
+
+	if (sn_ring_depth(a->ring) == 0)
+		return 0;
+	factory = PyObject_CallMethodNoArgs(a->loop, names.get_task_factory);
+	if (!factory)
+		return -1;
+	a->own_tasks = factory != Py_None;
+	Py_DECREF(factory);
+	while (n < BATCH && (req = sn_ring_pop(a->ring))) {
+		begin(a, req);
+		n++;
+	}
+	return n;
+}
+
+/* One turn. NULL with an exception only for want of memory. */
 static PyObject *
 turn(struct sn_aio *a)
 {
-	struct sn_request *req;
+	int n;
 
 	take_cancels(a);
-	for (int n = 0; n < BATCH && (req = sn_ring_pop(a->ring)); n++)
-		begin(a, req);
+	n = take_requests(a);
 	sn_pycore_drain();
-	if (sn_ring_depth(a->ring))
+	if (n < 0)
+		return NULL;
+	if (n)
 		return turn_again(a);
 	atomic_store(&a->signalled, 0);
 	atomic_thread_fence(memory_order_seq_cst);
@@ -511,10 +646,13 @@ abandon_calls(struct sn_aio *a)
 
 		sn_pyrt_refuse(req, "The server is stopping.");
 		req->executor = NULL;
-		c->req = NULL; /* its done callback, should it still run, does nothing */
+		c->req = NULL;
 		unlink_call(c);
-		Py_CLEAR(c->task);
+		atomic_fetch_sub_explicit(&a->running, 1, memory_order_relaxed);
 		forget_request(a, req);
+		Py_INCREF(c); /* the task, and it the call, may go */
+		Py_CLEAR(c->task);
+		Py_DECREF(c);
 	}
 }
 
@@ -569,19 +707,32 @@ look_up_task(struct sn_aio *a, PyObject *asyncio)
 }
 
 static int
+intern_names(void)
+{
+	names.cancel = PyUnicode_InternFromString("cancel");
+	names.stop = PyUnicode_InternFromString("stop");
+	names.throw = PyUnicode_InternFromString("throw");
+	names.close = PyUnicode_InternFromString("close");
+	names.create_task = PyUnicode_InternFromString("create_task");
+	names.get_task_factory = PyUnicode_InternFromString("get_task_factory");
+	names.value = PyUnicode_InternFromString("value");
+	return names.cancel && names.stop && names.throw && names.close && names.create_task &&
+	       names.get_task_factory && names.value ? 0 : -1;
+}
+
+static int
 look_up(struct sn_aio *a, const char *loop)
 {
 	PyObject *asyncio = PyImport_ImportModule("asyncio");
 	int rc = -1;
 
-	if (!asyncio || PyType_Ready(&call_type) < 0 || look_up_task(a, asyncio) < 0)
+	if (!asyncio || intern_names() < 0 || PyType_Ready(&call_type) < 0 || look_up_task(a, asyncio) < 0)
 		goto out;
-	a->context = PyContext_New();
 	a->again = method(a, M_TURN);
 	a->cancel_all = method(a, M_CANCEL_ALL);
 	a->end = method(a, M_END);
 	a->loop = sn_interp_call("new_loop", Py_BuildValue("(s)", loop));
-	if (!a->context || !a->again || !a->cancel_all || !a->end || !a->loop)
+	if (!a->again || !a->cancel_all || !a->end || !a->loop)
 		goto out;
 	a->call_soon = PyObject_GetAttrString(a->loop, "call_soon");
 	rc = a->call_soon ? 0 : -1;
@@ -741,7 +892,6 @@ sn_aio_finish(struct sn_aio *a)
 	Py_CLEAR(a->again);
 	Py_CLEAR(a->cancel_all);
 	Py_CLEAR(a->end);
-	Py_CLEAR(a->context);
 	Py_CLEAR(a->task_type);
 	Py_CLEAR(a->task_names);
 	Py_CLEAR(a->cancelled_error);

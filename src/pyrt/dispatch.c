@@ -13,7 +13,7 @@
  *            full fence between on both sides one of the two sees the other.
  *            The monitor never moves the token away from a sleeping worker.
  *   armed    1: the monitor ticks. Set by a producer that finds the hot worker
- *            busy; cleared by the monitor when the ring is empty.
+ *            busy; cleared by the monitor when nothing waits.
  *   parked   (each worker) 1: not hot and not needed.
  * `hot` changes under `lock` only, which is held for a few instructions and never
  * over Python code. HOT_NONE: every worker is in a long handler; the first to
@@ -37,6 +37,7 @@
 
 #define HOT_NONE (-1)
 #define TICK_NS 1000000
+#define TICK_ALONE_NS 20000000
 #define DRAIN_EVERY 64 /* requests between two looks at what sinks let go of */
 
 struct worker {
@@ -63,6 +64,8 @@ struct sn_dispatch {
 	_Alignas(64) atomic_int asleep;
 	atomic_int armed;
 	atomic_int hot;
+	/* The oldest request, taken from the ring by the monitor to see its age. */
+	_Atomic(struct sn_request *) oldest;
 	atomic_bool closed;  /* no more submits */
 	atomic_bool drained; /* closed, and the ring was empty: workers end */
 
@@ -70,7 +73,7 @@ struct sn_dispatch {
 	pthread_cond_t changed;
 	unsigned ended; /* workers 1.. and the monitor that have left */
 	int *idle;
-	unsigned nidle;
+	atomic_uint nidle; /* written under lock */
 	atomic_ullong rejected, expired;
 	struct worker workers[];
 };
@@ -87,14 +90,26 @@ sn_pytarget_call(const struct sn_pytarget *t, PyObject *request)
 	                           (t->pool ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
+/* In a context of its own: what a handler sets in context variables (a decimal precision,
+ * a logger's fields) is not the next request's, as it is not another task's. */
 static void
 call_handler(struct sn_request *req)
 {
 	const struct sn_pytarget *t = req->endpoint->target;
-	PyObject *request = sn_pyrequest_new(req);
+	PyObject *context = PyContext_CopyCurrent();
+	PyObject *request = NULL, *result = NULL;
 
-	sn_pyanswer_send(req, request ? sn_pytarget_call(t, request) : NULL, t->name);
+	if (context && PyContext_Enter(context) < 0)
+		Py_CLEAR(context);
+	if (context)
+		request = sn_pyrequest_new(req);
+	if (request)
+		result = sn_pytarget_call(t, request);
+	sn_pyanswer_send(req, result, t->name);
+	if (context && PyContext_Exit(context) < 0)
+		PyErr_Clear();
 	Py_XDECREF(request);
+	Py_XDECREF(context);
 }
 
 static void
@@ -125,12 +140,29 @@ run_one(struct worker *w, struct sn_request *req)
 	}
 }
 
+static struct sn_request *
+take(struct sn_dispatch *d)
+{
+	if (sn_unlikely(atomic_load_explicit(&d->oldest, memory_order_relaxed) != NULL)) {
+		struct sn_request *req = atomic_exchange(&d->oldest, NULL);
+		if (req)
+			return req;
+	}
+	return sn_ring_pop(d->ring);
+}
+
+static bool
+has_work(struct sn_dispatch *d)
+{
+	return sn_ring_depth(d->ring) || atomic_load(&d->oldest);
+}
+
 static void
 refuse_queued(struct sn_dispatch *d)
 {
 	struct sn_request *req;
 
-	while ((req = sn_ring_pop(d->ring))) {
+	while ((req = take(d))) {
 		sn_pyrt_refuse(req, "The server is stopping.");
 		sn_request_unref(req);
 	}
@@ -206,7 +238,7 @@ sleep_for_work(struct sn_dispatch *d)
 {
 	atomic_store(&d->asleep, 1);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (sn_ring_depth(d->ring) || atomic_load(&d->closed)) {
+	if (has_work(d) || atomic_load(&d->closed)) {
 		atomic_store(&d->asleep, 0);
 		return;
 	}
@@ -233,14 +265,14 @@ worker_loop(struct worker *w)
 			if (!hot)
 				return;
 		}
-		req = sn_ring_pop(d->ring);
+		req = take(d);
 		if (req) {
 			run_one(w, req);
 			continue;
 		}
 		sn_pycore_drain();
 		ts = PyEval_SaveThread();
-		if (atomic_load(&d->closed) && sn_ring_depth(d->ring) == 0)
+		if (atomic_load(&d->closed) && !has_work(d))
 			finish(d);
 		else
 			sleep_for_work(d);
@@ -275,9 +307,38 @@ worker_main(void *arg)
 }
 
 static void
-nap(void)
+wake_hot(struct sn_dispatch *d)
 {
-	struct timespec ts = { .tv_nsec = TICK_NS };
+	if (atomic_exchange(&d->asleep, 0))
+		sn_futex_wake(&d->asleep, 1);
+}
+
+/* While every worker is stuck nobody else looks at what waits: answers what has waited too
+ * long. A request that has not is put back where workers look first. */
+static void
+expire(struct sn_dispatch *d)
+{
+	struct sn_request *req;
+
+	while ((req = take(d))) {
+		if (!sn_pyrt_stale(req, d->limit_ms, &d->expired)) {
+			atomic_store(&d->oldest, req);
+			atomic_thread_fence(memory_order_seq_cst);
+			if (atomic_load(&d->asleep)) /* its worker returned this moment */
+				wake_hot(d);
+			if (atomic_load(&d->drained))
+				refuse_queued(d);
+			return;
+		}
+		sn_request_unref(req);
+	}
+}
+
+static void
+nap(const struct sn_dispatch *d)
+{
+	/* With one worker there is nobody to hand over to, only ages to look at. */
+	struct timespec ts = { .tv_nsec = d->nworkers > 1 ? TICK_NS : TICK_ALONE_NS };
 
 	nanosleep(&ts, NULL);
 }
@@ -290,20 +351,20 @@ watch(struct sn_dispatch *d)
 	unsigned last_seq = 0;
 
 	for (;;) {
-		int hot;
+		bool stuck;
 		unsigned seq;
+		int hot;
 
-		nap();
-		if (atomic_load(&d->drained) || sn_ring_depth(d->ring) == 0)
+		nap(d);
+		if (atomic_load(&d->drained) || !has_work(d))
 			return;
 		hot = atomic_load(&d->hot);
-		if (hot == HOT_NONE) {
-			last = HOT_NONE;
-			continue;
-		}
-		seq = atomic_load(&d->workers[hot].seq);
-		if (hot == last && seq == last_seq && (seq & 1))
+		seq = hot == HOT_NONE ? 0 : atomic_load(&d->workers[hot].seq);
+		stuck = hot == HOT_NONE || (hot == last && seq == last_seq && (seq & 1));
+		if (stuck && hot != HOT_NONE)
 			hand_over(d, &d->workers[hot], seq);
+		if (stuck && d->limit_ms > 0 && atomic_load(&d->nidle) == 0)
+			expire(d);
 		last = hot;
 		last_seq = seq;
 	}
@@ -324,7 +385,7 @@ monitor_main(void *arg)
 			break;
 		atomic_store(&d->armed, 0);
 		atomic_thread_fence(memory_order_seq_cst);
-		if (sn_ring_depth(d->ring) && !atomic_load(&d->asleep))
+		if (has_work(d) && !atomic_load(&d->asleep))
 			atomic_store(&d->armed, 1);
 	}
 	leave(d);
@@ -340,6 +401,12 @@ spawn(pthread_t *t, void *(*fn)(void *), void *arg, const char *name)
 	return 0;
 }
 
+static bool
+watched(const struct sn_dispatch *d)
+{
+	return d->nworkers > 1 || d->limit_ms > 0;
+}
+
 int
 sn_dispatch_start(struct sn_dispatch *d)
 {
@@ -351,7 +418,7 @@ sn_dispatch_start(struct sn_dispatch *d)
 			return SN_ENOMEM;
 		d->started++;
 	}
-	if (d->nworkers > 1) {
+	if (watched(d)) {
 		if (spawn(&d->monitor, monitor_main, d, "sn-py-monitor") < 0)
 			return SN_ENOMEM;
 		d->monitored = true;
@@ -446,9 +513,8 @@ sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
 	}
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&d->asleep, memory_order_relaxed)) {
-		if (atomic_exchange(&d->asleep, 0))
-			sn_futex_wake(&d->asleep, 1);
-	} else if (d->nworkers > 1 && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
+		wake_hot(d);
+	} else if (watched(d) && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
 		if (atomic_exchange(&d->armed, 1) == 0)
 			sn_futex_wake(&d->armed, 1);
 	}
@@ -462,8 +528,7 @@ sn_dispatch_close(struct sn_dispatch *d)
 {
 	atomic_store(&d->closed, true);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_exchange(&d->asleep, 0))
-		sn_futex_wake(&d->asleep, 1);
+	wake_hot(d);
 }
 
 void
@@ -488,7 +553,7 @@ sn_dispatch_stats(const struct sn_dispatch *d, struct sn_pyrt_stats *out)
 	struct sn_ring_stats ring;
 
 	sn_ring_stats(d->ring, &ring);
-	out->sync_depth = ring.depth;
+	out->sync_depth = ring.depth + (atomic_load(&d->oldest) != NULL);
 	out->sync_peak = ring.peak;
 	out->rejected += atomic_load(&d->rejected);
 	out->expired += atomic_load(&d->expired);

@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/python/test_json_default.py \
 	tests/python/test_json_writer.py \
 	tests/python/test_leaks.py \
+	tests/python/test_pool.py \
 	tests/python/test_request.py \
 	tests/python/test_response.py \
 	tests/python/test_routing.py \

@@ -59,7 +59,7 @@ exists(const char *name)
 
 /* Handlers synchronise with the test through files, so that order is known. */
 static const char *const app =
-	"import asyncio, os, sys, threading, time\n"
+	"import asyncio, contextvars, os, subprocess, sys, threading, time\n"
 	"from snacgi import route\n"
 	"here = os.path.dirname(__file__)\n"
 	"def touch(name):\n"
@@ -120,6 +120,60 @@ static const char *const app =
 	"    while not os.path.exists(os.path.join(here, 'release')):\n"
 	"        for _ in range(10000): pass\n"
 	"    return 'released'\n"
+	"var = contextvars.ContextVar('var', default='clean')\n"
+	"@route('/context')\n"
+	"def context(request):\n"
+	"    was = var.get()\n"
+	"    var.set('dirty')\n"
+	"    return was\n"
+	"@route('/children')\n"
+	"def children(request):\n"
+	"    p = subprocess.Popen(['sleep', '600'])\n"
+	"    p.terminate()\n"
+	"    return {'status': p.wait(60), 'path': os.environ.get('PYTHONPATH')}\n"
+	"def about(): return [sys.executable, sys.prefix]\n"
+	"@route('/about', use_process_pool=True)\n"
+	"def about_(request, pool):\n"
+	"    there = pool.submit(about).result()\n"
+	"    return ' '.join(about()) if there == about() else repr((there, about()))\n"
+	"def linger(name):\n"
+	"    with open(os.path.join(here, name + '~'), 'w') as f: f.write(f'{os.getpid()} {os.getppid()}')\n"
+	"    os.rename(os.path.join(here, name + '~'), os.path.join(here, name))\n"
+	"    time.sleep(600)\n"
+	"@route('/linger', use_process_pool=True)\n"
+	"def linger_(request, pool): pool.submit(linger, 'pids').result()\n"
+	"@route('/async/throw')\n"
+	"async def throw(request):\n"
+	"    task = asyncio.current_task()\n"
+	"    coro = task.get_coro()\n"
+	"    seen = [coro.__name__, coro.cr_frame is not None, asyncio.iscoroutine(coro), len(task.get_stack()) > 0]\n"
+	"    fut = asyncio.get_running_loop().create_future()\n"
+	"    asyncio.get_running_loop().call_soon(fut.set_exception, ValueError('from outside'))\n"
+	"    try:\n"
+	"        await fut\n"
+	"    except ValueError as exc:\n"
+	"        seen.append(str(exc))\n"
+	"    fut = None # it holds the exception, that this frame: a cycle for the collector\n"
+	"    try:\n"
+	"        await asyncio.wait_for(asyncio.sleep(600), 0.001)\n"
+	"    except asyncio.TimeoutError:\n"
+	"        seen.append('timeout')\n"
+	"    seen.append(sum(await asyncio.gather(*(asyncio.sleep(0, n) for n in range(4)))))\n"
+	"    return seen\n"
+	"@route('/async/cancelself')\n"
+	"async def cancelself(request):\n"
+	"    asyncio.current_task().cancel()\n"
+	"    await asyncio.sleep(1)\n"
+	"@route('/async/stop')\n"
+	"async def stoploop(request):\n"
+	"    asyncio.get_running_loop().stop()\n"
+	"    await asyncio.sleep(0)\n"
+	"    return 'goes on'\n"
+	"@route('/async/factory')\n"
+	"async def factory(request):\n"
+	"    class Mine(asyncio.Task): pass\n"
+	"    asyncio.get_running_loop().set_task_factory(lambda loop, coro, **kw: Mine(coro, loop=loop, **kw))\n"
+	"    return 'set'\n"
 	"@route('/thread')\n"
 	"def thread(request): return threading.current_thread() is threading.main_thread() and 'main' or 'other'\n";
 
@@ -160,7 +214,10 @@ end(struct call *c)
 	sn_request_unref(c->req);
 	pthread_mutex_lock(&c->sink.mtx);
 	while (!c->sink.released)
-		CHECK(pthread_cond_timedwait(&c->sink.changed, &c->sink.mtx, &until) == 0);
+		if (pthread_cond_timedwait(&c->sink.changed, &c->sink.mtx, &until) != 0) {
+			fprintf(stderr, "the request is still held after: %s\n", c->sink.body.data);
+			_exit(1);
+		}
 	pthread_mutex_unlock(&c->sink.mtx);
 	fake_sink_free(&c->sink);
 }
@@ -194,6 +251,30 @@ wait_file(const char *name)
 	int64_t end_ms = sn_clock_ms() + WAIT_MS;
 
 	while (!exists(name)) {
+		CHECK(sn_clock_ms() < end_ms);
+		usleep(2000);
+	}
+}
+
+/* Gone, or a zombie that its new parent has not looked at. */
+static void
+wait_gone(int pid)
+{
+	int64_t end_ms = sn_clock_ms() + WAIT_MS;
+	char path[64], state;
+
+	for (;;) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		f = fopen(path, "r");
+		if (!f)
+			return;
+		if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = 'Z';
+		fclose(f);
+		if (state == 'Z')
+			return;
 		CHECK(sn_clock_ms() < end_ms);
 		usleep(2000);
 	}
@@ -251,6 +332,15 @@ lanes(void)
 	ask(rt, "/async/raise", 500, "");
 	ask(rt, "/async/exit", 500, ""); /* would end run_forever() */
 	ask(rt, "/async", 200, "Task");
+	ask(rt, "/async/throw", 200,
+	    "[\"throw\",true,true,true,\"from outside\",\"timeout\",6]");
+	ask(rt, "/async/cancelself", 500, "");
+	ask(rt, "/async/stop", 200, "goes on");
+	ask(rt, "/async/factory", 200, "set");
+	ask(rt, "/async", 200, "Mine");
+	ask(rt, "/context", 200, "clean");
+	ask(rt, "/context", 200, "clean");
+	ask(rt, "/children", 200, "{\"status\":-15,\"path\":null}");
 	ask(rt, "/pool/die", 200, "{\"exc\":\"BrokenProcessPool\",\"next\":9}");
 	ask(rt, "/pool", 200, "81");
 	stop(rt);
@@ -352,7 +442,7 @@ one_worker(void)
 	struct sn_pyrt *rt;
 
 	opt.dispatch_workers = 1;
-	opt.queue_timeout = 0.05;
+	opt.queue_timeout = 1.5;
 	put("app.py", app);
 	rt = start(&opt);
 	ask(rt, "/thread", 200, "main");
@@ -361,11 +451,10 @@ one_worker(void)
 	CHECK(begin(&gone, rt, "/raise") == 0);
 	fake_sink_go(&gone.sink, gone.req);
 	CHECK(begin(&old, rt, "/sync") == 0);
-	usleep(100000); /* older than queue_timeout */
+	expect(&old, 503, ""); /* although nobody is there to run it */
 	CHECK(begin(&ok, rt, "/sync") == 0);
 	put("release", "");
 	expect(&ok, 200, "1");
-	expect(&old, 503, "");
 	CHECK(fake_sink_header(&old.sink, "Retry-After"));
 	CHECK(gone.sink.responds == 0 && gone.sink.status == 0);
 	sn_pyrt_stats(rt, &stats);
@@ -375,6 +464,60 @@ one_worker(void)
 	end(&gone);
 	end(&old);
 	end(&ok);
+}
+
+/* No process of the pool outlives the daemon, however it dies. */
+static void
+no_orphans(void)
+{
+	char path[PATH_MAX + 64];
+	int pids[2], status;
+	pid_t daemon;
+	FILE *f;
+
+	put("app.py", app);
+	daemon = fork();
+	CHECK(daemon >= 0);
+	if (daemon == 0) {
+		struct sn_pyrt_options opt = options();
+		struct call c;
+
+		begin(&c, start(&opt), "/linger");
+		for (;;)
+			pause();
+	}
+	wait_file("pids");
+	snprintf(path, sizeof(path), "%s/pids", dir);
+	f = fopen(path, "r");
+	CHECK(f && fscanf(f, "%d %d", &pids[0], &pids[1]) == 2);
+	fclose(f);
+	CHECK(kill(pids[0], 0) == 0 && kill(pids[1], 0) == 0 && pids[1] != daemon);
+	CHECK(kill(daemon, SIGKILL) == 0);
+	CHECK(waitpid(daemon, &status, 0) == daemon);
+	for (int i = 0; i < 2; i++)
+		wait_gone(pids[i]);
+}
+
+/* Prefix, executable and the pool's interpreter are the environment's. */
+static void
+in_venv(void)
+{
+	const char *python = getenv("SN_PYTHON");
+	struct sn_pyrt_options opt = options();
+	char cmd[2 * PATH_MAX], venv[PATH_MAX + 16], want[3 * PATH_MAX];
+	struct sn_pyrt *rt;
+
+	put("app.py", app);
+	snprintf(venv, sizeof(venv), "%s/venv", dir);
+	snprintf(cmd, sizeof(cmd), "'%s' -m venv --without-pip '%s'",
+	         python ? python : "/usr/bin/python3", venv);
+	CHECK(system(cmd) == 0);
+	opt.venv = venv;
+	rt = start(&opt);
+	snprintf(want, sizeof(want), "%s/bin/python %s", venv, venv);
+	ask(rt, "/about", 200, want);
+	CHECK(strstr(sn_pyrt_version(rt), venv));
+	stop(rt);
 }
 
 static void
@@ -655,7 +798,7 @@ in_child(void **state)
 CHILD(lanes) CHILD(blocked_one) CHILD(blocked_three) CHILD(burning) CHILD(full_ring)
 CHILD(one_worker) CHILD(async_limit) CHILD(stop_drains) CHILD(stop_deadline) CHILD(stop_hooks)
 CHILD(import_error) CHILD(import_exit) CHILD(pool_import_error) CHILD(no_uvloop) CHILD(no_modules)
-CHILD(bad_venv) CHILD(check_pickling)
+CHILD(bad_venv) CHILD(no_orphans) CHILD(in_venv) CHILD(check_pickling)
 
 #define TEST(name) { #name, in_child, fresh_dir, remove_dir, &name##_fn }
 
@@ -666,7 +809,7 @@ main(void)
 		TEST(lanes), TEST(blocked_one), TEST(blocked_three), TEST(burning), TEST(full_ring),
 		TEST(one_worker), TEST(async_limit), TEST(stop_drains), TEST(stop_deadline),
 		TEST(stop_hooks), TEST(import_error), TEST(import_exit), TEST(pool_import_error),
-		TEST(no_uvloop), TEST(no_modules), TEST(bad_venv), TEST(check_pickling),
+		TEST(no_uvloop), TEST(no_modules), TEST(bad_venv), TEST(no_orphans), TEST(in_venv), TEST(check_pickling),
 	};
 	const char *top = getenv("SN_TOP_BUILDDIR"), *only = getenv("SN_TEST_FILTER");
 
