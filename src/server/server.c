@@ -21,7 +21,8 @@ struct sn_server {
 	size_t ntables;
 	struct sn_listeners listeners;
 	struct sn_worker *worker;
-	pthread_mutex_t mtx; /* worker, against sn_server_stats */
+	pthread_mutex_t mtx; /* worker and last, against sn_server_stats */
+	sn_stats last;       /* after the stop */
 	struct sn_why why;
 	bool finished;
 };
@@ -124,6 +125,7 @@ sn_server_stop(sn_server *srv)
 	bool ended = sn_worker_stop(srv->worker, sn_clock_ms_of(srv->conf->timeouts.shutdown), NULL, NULL);
 	pthread_mutex_lock(&srv->mtx);
 	struct sn_worker *w = srv->worker;
+	sn_worker_stats(w, &srv->last);
 	srv->worker = NULL;
 	pthread_mutex_unlock(&srv->mtx);
 	if (ended)
@@ -142,7 +144,7 @@ sn_server_stats(const sn_server *srv, sn_stats *out)
 	if (srv->worker)
 		sn_worker_stats(srv->worker, out);
 	else
-		*out = (sn_stats){ 0 };
+		*out = srv->last;
 	pthread_mutex_unlock(mtx);
 }
 

@@ -29,6 +29,7 @@ struct sn_worker {
 	struct sn_matcher *native_matcher, *python_matcher;
 	char *package_path;
 	struct sn_listeners *listeners;
+	sn_stats last; /* once stopped */
 	bool stopped;
 };
 
@@ -296,6 +297,7 @@ sn_worker_stop(struct sn_worker *w, int64_t ms, bool (*hurry)(void *arg), void *
 	}
 	if (left)
 		nap_ms(20); /* the refusals above are on their way through the I/O threads */
+	sn_worker_stats(w, &w->last);
 	for (unsigned i = 0; ctx->io && i < ctx->conf->io_threads; i++) {
 		if (!ctx->io[i])
 			continue;
@@ -329,6 +331,10 @@ sn_worker_free(struct sn_worker *w)
 void
 sn_worker_stats(const struct sn_worker *w, sn_stats *out)
 {
+	if (w->stopped) {
+		*out = w->last;
+		return;
+	}
 	memset(out, 0, sizeof(*out));
 	for (unsigned i = 0; i < w->ctx.nio; i++) {
 		if (!w->ctx.io[i])

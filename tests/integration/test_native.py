@@ -123,6 +123,7 @@ def test_program_with_its_own_table(examples: Path, installed: Path, tmp: Path) 
     finally:
         process.terminate()
         assert process.wait(60) == 0, (tmp / "program.log").read_text()
+    assert "answered 1 request" in (tmp / "program.log").read_text(), "the counts outlive the stop"
 
 
 def test_installed_daemon_serves_python(installed: Path, tmp: Path) -> None:
