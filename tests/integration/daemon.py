@@ -277,11 +277,10 @@ class Daemon:
     def workers(self) -> list[int]:
         if "--no-supervisor" in self.command:
             return [self.pid]
-        mine = os.path.realpath(f"/proc/{self.pid}/exe")
         out = []
         for pid in children(self.pid):
             try:
-                if os.path.realpath(f"/proc/{pid}/exe") == mine and alive(pid):
+                if os.path.samefile(f"/proc/{pid}/exe", f"/proc/{self.pid}/exe") and alive(pid):
                     out.append(pid)
             except OSError:
                 pass

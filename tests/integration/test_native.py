@@ -174,8 +174,8 @@ def test_embedded(examples: Path, installed: Path, tmp: Path) -> None:
     try:
         wait_until(lambda: process.poll() is not None or (tmp / "e.sock").exists(), "the embedder listens")
         if process.poll() is None:
-            answer = first_answer(process, Address("fastcgi", "unix", path=f"{tmp}/e.sock"), "/hello", tmp)
-            assert answer.status in (200, 404)
+            answer = first_answer(process, Address("fastcgi", "unix", path=f"{tmp}/e.sock"), "/embedded", tmp)
+            assert answer.status == 200 and b"call 1" in answer.body
     finally:
         if process.poll() is None:
             process.terminate()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from dataclasses import dataclass, field
 from typing import Any, Iterable
 from urllib.parse import unquote_to_bytes
@@ -173,9 +174,13 @@ class Address:
         else:
             sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
             target = ("::1", self.port)
-        sock.settimeout(timeout)
+        # With a time-out set Python connects without blocking, and a Unix socket whose backlog
+        # is full just now then says EAGAIN. Blocking, with the kernel's own limit, it waits.
+        limit = struct.pack("ll", int(timeout) + 1, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         try:
             sock.connect(target)
+            sock.settimeout(timeout)
             if self.kind in ("tcp4", "tcp6"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:

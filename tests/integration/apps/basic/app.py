@@ -230,7 +230,7 @@ def hold(request: Request) -> dict:
 @route("/block")
 def block(request: Request) -> dict:
     time.sleep(float(request.query_params.get("seconds", "1")))
-    return {"blocked": True}
+    return {"blocked": True, "pid": os.getpid()}
 
 
 gates = {}
