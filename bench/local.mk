@@ -21,3 +21,5 @@ bench_table_SOURCES = bench/table.c
 bench_table_LDADD = libsnacgi.la
 bench_peers_fcgi_peer_SOURCES = bench/peers/fcgi-peer.c
 bench_peers_fcgi_peer_LDADD = $(FCGI_LIBS) -lpthread
+
+dist_man_MANS += man/snacgi-bench.1
