@@ -92,7 +92,7 @@ def _die_with_parent() -> None:
     """The kernel kills this process when the fork server ends, which ends with the daemon: at
     the end of a pipe whose other end the daemon holds. But so does every worker, as Python
     starts it, and none would ever end while one is busy: ours is closed."""
-    server = multiprocessing.forkserver._forkserver
+    server: Any = multiprocessing.forkserver._forkserver
     alive = getattr(server, "_forkserver_alive_fd", None)
     if alive is not None:
         server._forkserver_alive_fd = None
