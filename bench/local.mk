@@ -23,3 +23,14 @@ bench_peers_fcgi_peer_SOURCES = bench/peers/fcgi-peer.c
 bench_peers_fcgi_peer_LDADD = $(FCGI_LIBS) -lpthread
 
 dist_man_MANS += man/snacgi-bench.1
+
+EXTRA_DIST += bench/run.py bench/servers.py bench/report.py bench/app/app.py \
+	bench/peers/wsgi.py bench/peers/users.php
+
+# make bench BENCH_ARGS='--repeat 9 --only kept'
+bench: bench/snacgi-bench$(EXEEXT) bench/table$(EXEEXT) bench/peers/fcgi-peer$(EXEEXT) \
+		src/snacgi$(EXEEXT) python/_snacgi.so
+	$(PYTHON_BIN) $(srcdir)/bench/run.py --build . --out bench-results $(BENCH_ARGS)
+.PHONY: bench
+CLEANFILES += bench/table$(EXEEXT) bench/peers/fcgi-peer$(EXEEXT) \
+	bench-results/bench.json bench-results/bench.svg bench-results/bench.txt
