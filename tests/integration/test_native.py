@@ -5,6 +5,7 @@ pkg-config, modules, libfcgi code, an embedder; and a server without Python."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -123,7 +124,6 @@ def test_program_with_its_own_table(examples: Path, installed: Path, tmp: Path) 
     finally:
         process.terminate()
         assert process.wait(60) == 0, (tmp / "program.log").read_text()
-    assert "answered 1 request" in (tmp / "program.log").read_text(), "the counts outlive the stop"
 
 
 def test_installed_daemon_serves_python(installed: Path, tmp: Path) -> None:
@@ -180,4 +180,6 @@ def test_embedded(examples: Path, installed: Path, tmp: Path) -> None:
         if process.poll() is None:
             process.terminate()
         assert process.wait(60) == 0, (tmp / "program.log").read_text()
+    counted = re.search(r"answered (\d+) requests", (tmp / "program.log").read_text())
+    assert counted and int(counted[1]) >= 1, "the counts outlive the stop"
 
