@@ -21,7 +21,11 @@ serve(void *arg)
 
 	if (FCGX_InitRequest(&req, listener, 0) != 0)
 		return arg;
-	while (FCGX_Accept_r(&req) == 0) {
+	for (;;) {
+		/* The manual's loop ends at the first error, and a client that hangs up before
+		 * it is served can be one: the threads would go one by one. */
+		if (FCGX_Accept_r(&req) != 0)
+			continue;
 		/* A real program looks at its request. */
 		const char *method = FCGX_GetParam("REQUEST_METHOD", req.envp);
 		const char *path = FCGX_GetParam("SCRIPT_NAME", req.envp);
@@ -34,7 +38,6 @@ serve(void *arg)
 			             "Content-Length: %d\r\n\r\n%s", (int)sizeof(body) - 1, body);
 		FCGX_Finish_r(&req);
 	}
-	return arg;
 }
 
 int
