@@ -66,6 +66,7 @@ struct sn_dispatch {
 	atomic_int hot;
 	/* The oldest request, taken from the ring by the monitor to see its age. */
 	_Atomic(struct sn_request *) oldest;
+	atomic_bool held; /* it counts as one of those that wait */
 	atomic_bool closed;  /* no more submits */
 	atomic_bool drained; /* closed, and the ring was empty: workers end */
 
@@ -145,8 +146,10 @@ take(struct sn_dispatch *d)
 {
 	if (sn_unlikely(atomic_load_explicit(&d->oldest, memory_order_relaxed) != NULL)) {
 		struct sn_request *req = atomic_exchange(&d->oldest, NULL);
-		if (req)
+		if (req) {
+			atomic_store(&d->held, false);
 			return req;
+		}
 	}
 	return sn_ring_pop(d->ring);
 }
@@ -320,7 +323,15 @@ expire(struct sn_dispatch *d)
 {
 	struct sn_request *req;
 
-	while ((req = take(d))) {
+	for (;;) {
+		if (!(req = atomic_exchange(&d->oldest, NULL))) {
+			atomic_store(&d->held, true); /* first, or one more would fit meanwhile */
+			req = sn_ring_pop(d->ring);
+		}
+		if (!req) {
+			atomic_store(&d->held, false);
+			return;
+		}
 		if (!sn_pyrt_stale(req, d->limit_ms, &d->expired)) {
 			atomic_store(&d->oldest, req);
 			atomic_thread_fence(memory_order_seq_cst);
@@ -507,7 +518,9 @@ sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
 {
 	if (sn_unlikely(atomic_load_explicit(&d->closed, memory_order_acquire)))
 		return SN_EGONE;
-	if (sn_ring_push(d->ring, req) < 0) {
+	if ((sn_unlikely(atomic_load_explicit(&d->held, memory_order_relaxed)) &&
+	     sn_ring_depth(d->ring) + 1 >= sn_ring_capacity(d->ring)) ||
+	    sn_ring_push(d->ring, req) < 0) {
 		atomic_fetch_add_explicit(&d->rejected, 1, memory_order_relaxed);
 		return SN_EFULL;
 	}
