@@ -33,6 +33,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pyrt/core/core.h"
+#include "pyrt/futex.h"
 #include "pyrt/interp.h"
 #include "queue/ring.h"
 
@@ -90,7 +91,7 @@ ring_bell(struct sn_aio *a)
 {
 	uint64_t one = 1;
 
-	atomic_thread_fence(memory_order_seq_cst);
+	sn_full_fence();
 	if (atomic_load_explicit(&a->signalled, memory_order_relaxed) ||
 	    atomic_exchange(&a->signalled, 1))
 		return;
@@ -523,7 +524,7 @@ turn(struct sn_aio *a)
 	if (n)
 		return turn_again(a);
 	atomic_store(&a->signalled, 0);
-	atomic_thread_fence(memory_order_seq_cst);
+	sn_full_fence();
 	if (atomic_load(&a->closed) && !a->stopping) {
 		PyObject *r = begin_stopping(a);
 		if (!r)

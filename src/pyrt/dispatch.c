@@ -240,7 +240,7 @@ static void
 sleep_for_work(struct sn_dispatch *d)
 {
 	atomic_store(&d->asleep, 1);
-	atomic_thread_fence(memory_order_seq_cst);
+	sn_full_fence();
 	if (has_work(d) || atomic_load(&d->closed)) {
 		atomic_store(&d->asleep, 0);
 		return;
@@ -334,7 +334,7 @@ expire(struct sn_dispatch *d)
 		}
 		if (!sn_pyrt_stale(req, d->limit_ms, &d->expired)) {
 			atomic_store(&d->oldest, req);
-			atomic_thread_fence(memory_order_seq_cst);
+			sn_full_fence();
 			if (atomic_load(&d->asleep)) /* its worker returned this moment */
 				wake_hot(d);
 			if (atomic_load(&d->drained))
@@ -395,7 +395,7 @@ monitor_main(void *arg)
 		if (atomic_load(&d->drained))
 			break;
 		atomic_store(&d->armed, 0);
-		atomic_thread_fence(memory_order_seq_cst);
+		sn_full_fence();
 		if (has_work(d) && !atomic_load(&d->asleep))
 			atomic_store(&d->armed, 1);
 	}
@@ -524,7 +524,7 @@ sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
 		atomic_fetch_add_explicit(&d->rejected, 1, memory_order_relaxed);
 		return SN_EFULL;
 	}
-	atomic_thread_fence(memory_order_seq_cst);
+	sn_full_fence();
 	if (atomic_load_explicit(&d->asleep, memory_order_relaxed)) {
 		wake_hot(d);
 	} else if (watched(d) && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
@@ -540,7 +540,7 @@ void
 sn_dispatch_close(struct sn_dispatch *d)
 {
 	atomic_store(&d->closed, true);
-	atomic_thread_fence(memory_order_seq_cst);
+	sn_full_fence();
 	wake_hot(d);
 }
 

@@ -492,7 +492,14 @@ sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 void
 sn_pyrt_free(struct sn_pyrt *rt)
 {
-	if (!rt || (rt->state != ENDED && rt->state != FAILED) || rt->left_behind)
+	bool ended;
+
+	if (!rt)
+		return;
+	pthread_mutex_lock(&rt->lock);
+	ended = (rt->state == ENDED || rt->state == FAILED) && !rt->left_behind;
+	pthread_mutex_unlock(&rt->lock);
+	if (!ended)
 		return;
 	if (rt->thread)
 		pthread_join(rt->thread, NULL);

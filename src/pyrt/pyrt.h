@@ -18,8 +18,9 @@ struct sn_pyrt_options {
 	const char *package_path;   /* where snacgi/ and _snacgi are; NULL: compiled-in */
 	unsigned dispatch_workers;  /* >= 1; 1: sync handlers run in the runtime thread */
 	unsigned pool_workers;      /* >= 1; the pool starts only if a route asks for it */
-	size_t queue;               /* requests waiting for sync threads, and for the loop; each */
-	size_t async_max;           /* coroutines in flight */
+	size_t queue;               /* requests waiting for sync threads; calls waiting for the pool */
+	size_t async_max;           /* coroutines in flight and requests waiting for the loop, since
+	                               one that waits costs no more than one that runs */
 	const char *json;           /* "builtin" or "orjson" */
 	const char *nan;            /* "error" or "null" */
 	const char *loop;           /* "asyncio" or "uvloop" */
@@ -57,7 +58,10 @@ void sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req);
 int sn_pyrt_check(struct sn_pyrt *rt, void (*finding)(void *arg, const char *text), void *arg);
 void sn_pyrt_stats(const struct sn_pyrt *rt, struct sn_pyrt_stats *out);
 /* Answers or finishes everything submitted, then stops pool, loop and threads, in that
- * order, by `deadline_ms` (sn_clock_ms). What is left is answered 503 or cut. */
+ * order, by `deadline_ms` (sn_clock_ms). What is left is answered 503 or cut. 0; or
+ * SN_EAGAIN: a handler, or a thread or exit hook of the application, has not ended. Then it
+ * may be called again, or the process ends by _exit(), and sn_pyrt_free() frees nothing. The
+ * interpreter is never finalised; threads were joined and exit hooks run. */
 int sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms);
 void sn_pyrt_free(struct sn_pyrt *rt);
 

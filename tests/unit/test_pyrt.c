@@ -594,6 +594,14 @@ stop_drains(void)
 	sn_pyrt_free(rt);
 }
 
+static void *
+release_later(void *arg)
+{
+	usleep(200000);
+	put("release", "");
+	return arg;
+}
+
 /* At the deadline: a task is cancelled and answered, a stuck handler answered for, what is
  * queued refused, and the stop returns. */
 static void
@@ -602,6 +610,7 @@ stop_deadline(void)
 	struct sn_pyrt_options opt = options();
 	struct call slow, queued, parked;
 	struct sn_pyrt *rt;
+	pthread_t later;
 	int64_t began;
 
 	opt.dispatch_workers = 1;
@@ -620,7 +629,13 @@ stop_deadline(void)
 	expect(&slow, 503, "");
 	CHECK(exists("cancelled"));
 	sn_pyrt_free(rt); /* keeps what the stuck thread uses */
-	put("release", "");
+	/* It may be waited for again. */
+	CHECK(pthread_create(&later, NULL, release_later, NULL) == 0);
+	stop(rt);
+	pthread_join(later, NULL);
+	end(&slow);
+	end(&queued);
+	end(&parked);
 }
 
 /* A thread of the user's that never ends, a task left behind, an exit hook. */
