@@ -8,7 +8,7 @@ SN_DEBIAN_BUILD="gcc libc6-dev make autoconf automake libtool pkg-config
 # To be shown around.
 SN_DEBIAN_DEMO="nginx-light curl python3-numpy"
 # To be tested.
-SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis
+SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis
 	python3-numpy python3-werkzeug libfcgi-bin spawn-fcgi systemd nginx-light curl
 	mandoc mypy xz-utils procps"
 # What .ci/run needs beside these.

@@ -18,10 +18,13 @@ class Tap:
         sys.stdout.flush()
         os.dup2(2, 1)
         self.count = 0
-        self.failed: dict[str, bool] = {}
+        self.again: list[str] = []
+        self.bad: set[str] = set()
 
     def line(self, good: bool, name: str, text: str = "") -> None:
         self.count += 1
+        if not good:
+            self.bad.add(name.split(" ")[0])
         name = name.replace("#", "_").replace("\n", " ")
         self.out.write(f"{'ok' if good else 'not ok'} {self.count} - {name}\n")
         if not good:
@@ -32,7 +35,12 @@ class Tap:
         text = report.longreprtext or ""
         for title, content in report.sections:
             text += f"\n--- {title}\n{content}"
-        if report.skipped:
+        if report.outcome == "rerun":
+            # SN_RERUNS allowed it a second try; it is named, not counted.
+            self.again.append(report.nodeid)
+            for one in text.splitlines():
+                self.out.write(f"# {one}\n")
+        elif report.skipped:
             if isinstance(report.longrepr, tuple):
                 text = f"{report.longrepr[0]}:{report.longrepr[1]}: {report.longrepr[2]}"
             self.line(False, report.nodeid, "not run: " + text)
@@ -56,6 +64,8 @@ class Tap:
             self.line(False, "tests were found", "nothing was collected")
         elif int(exitstatus) not in (0, 1):
             self.line(False, "pytest came to its end", f"exit status {int(exitstatus)}")
+        for name in sorted(set(self.again) - self.bad):
+            self.out.write(f"# unsteady: {name}\n")
         self.out.write(f"1..{self.count}\n")
         self.out.flush()
 
