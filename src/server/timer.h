@@ -19,6 +19,7 @@ struct sn_timer {
 
 struct sn_wheel {
 	struct sn_timer slot[SN_TIMER_SLOTS]; /* list heads */
+	uint64_t used[SN_TIMER_SLOTS / 64];    /* slots that may hold something: removal leaves its bit */
 	int64_t tick;                          /* last tick that was run */
 };
 
@@ -29,6 +30,6 @@ void sn_wheel_remove(struct sn_timer *t);
 /* Takes one timer that is due off the wheel; NULL: none left. */
 struct sn_timer *sn_wheel_due(struct sn_wheel *w, int64_t now_ms);
 /* Milliseconds until something may be due; -1: nothing is set. */
-int sn_wheel_wait(const struct sn_wheel *w, int64_t now_ms);
+int sn_wheel_wait(struct sn_wheel *w, int64_t now_ms);
 
 #endif

@@ -87,6 +87,39 @@ test_long_sleep(void **state)
 	assert_ptr_equal(sn_wheel_due(&w, (int64_t)SN_TIMER_SLOTS * SN_TIMER_TICK_MS * 10), &a);
 }
 
+/* The wait is that of the nearest timer, wherever in the wheel, and whatever was removed. */
+static void
+test_waits_for_the_nearest(void **state)
+{
+	(void)state;
+	struct sn_wheel w;
+	static struct sn_timer t[64];
+	int64_t now = 777777;
+	sn_wheel_init(&w, now);
+	for (int i = 0; i < 64; i++)
+		t[i] = (struct sn_timer){ 0 };
+	srandom(2);
+	for (int round = 0; round < 20000; round++) {
+		struct sn_timer *one = &t[random() % 64];
+		if (random() % 3 == 0)
+			sn_wheel_remove(one);
+		else
+			sn_wheel_set(&w, one, now + random() % 25000);
+		int64_t first = -1;
+		for (int i = 0; i < 64; i++)
+			if (t[i].next && (first < 0 || t[i].slot_ms < first))
+				first = t[i].slot_ms;
+		int wait = sn_wheel_wait(&w, now);
+		if (first < 0)
+			assert_int_equal(wait, -1);
+		else
+			assert_int_equal(wait, first <= now ? 1 : first - now);
+		now += random() % 80;
+		while (sn_wheel_due(&w, now))
+			continue;
+	}
+}
+
 int
 main(void)
 {
@@ -95,6 +128,7 @@ main(void)
 		cmocka_unit_test(test_moves),
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_long_sleep),
+		cmocka_unit_test(test_waits_for_the_nearest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
