@@ -113,6 +113,7 @@ struct sn_iothread {
 	struct sn_counters count;
 	atomic_uint load; /* connections, for the choice of the least loaded thread */
 	bool accepting, paused;
+	int accept_calm; /* rounds in which one newcomer is enough */
 	int64_t paused_until;
 	int64_t last_accept_log;
 	atomic_bool want_accept, want_drain, want_stop;

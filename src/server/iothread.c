@@ -2,7 +2,7 @@
  *
  * The I/O thread's loop: accept, events, deadlines, inbox. Connections are
  * edge-triggered and registered once; listeners are level-triggered with
- * EPOLLEXCLUSIVE, one accept per wake-up, given to the least loaded thread.
+ * EPOLLEXCLUSIVE, a few accepts per wake-up, given to the least loaded thread.
  */
 #include "server/iothread.h"
 
@@ -22,6 +22,8 @@
 #define EVENTS 256
 #define PAUSE_MS 100          /* after EMFILE, and at limits.connections */
 #define DRAIN_TICK_MS 20
+#define ACCEPT_MAX 16         /* newcomers a round, from one listener */
+#define ACCEPT_CALM 16        /* rounds of one newcomer, after one that found no more of them */
 #define LONGEST_SLEEP_MS 1000 /* a connection given by another thread waits this at most */
 
 _Thread_local struct sn_iothread *sn_io_self;
@@ -142,8 +144,6 @@ accept_one(struct sn_iothread *io, const struct sn_listener *l)
 		close(fd);
 		return false;
 	}
-	if (ctx->conf->processes > 1)
-		to_the_back(io, l);
 	struct sn_iothread *to = least_loaded(io);
 	struct sn_conn *c = sn_conn_new(to, l, fd);
 	if (!c) {
@@ -157,6 +157,27 @@ accept_one(struct sn_iothread *io, const struct sn_listener *l)
 		sn_conn_post(c, true);
 	}
 	return true;
+}
+
+/* A newcomer must not wait for its turn behind a full round of events for each one before
+ * it, so the more events there were, the more newcomers are taken. Alone with the listener a
+ * process also takes more while there are more; asking in vain costs a system call, so not
+ * again for a while after that. Processes that share a listener leave them to each other. */
+static void
+accept_some(struct sn_iothread *io, const struct sn_listener *l, int events)
+{
+	bool alone = io->ctx->conf->processes <= 1;
+	int most = 1 + events / ACCEPT_MAX, taken = 0;
+	if (alone && io->accept_calm > 0)
+		io->accept_calm--;
+	else if (alone)
+		most = ACCEPT_MAX;
+	while (taken < most && accept_one(io, l))
+		taken++;
+	if (taken > 0 && taken < most)
+		io->accept_calm = ACCEPT_CALM;
+	if (taken > 0 && !alone)
+		to_the_back(io, l);
 }
 
 /* ---- the loop ------------------------------------------------------------------- */
@@ -257,7 +278,7 @@ one_round(struct sn_iothread *io)
 			eventfd_read(io->wake, &count);
 		} else if (is_listener(io, ptr)) {
 			if (io->accepting)
-				accept_one(io, ptr);
+				accept_some(io, ptr, n);
 		} else {
 			sn_conn_event(ptr, events[i].events);
 		}
