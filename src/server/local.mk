@@ -9,6 +9,7 @@ SN_SOURCES += \
 	src/server/iothread.c src/server/iothread.h \
 	src/server/listener.c src/server/listener.h \
 	src/server/process.c src/server/process.h \
+	src/server/recycle.c src/server/recycle.h \
 	src/server/server.c \
 	src/server/signals.c src/server/signals.h \
 	src/server/sink.c \

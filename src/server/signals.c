@@ -19,6 +19,15 @@ static struct {
 } state = { .fd = -1 };
 
 static void
+tell(unsigned bit)
+{
+	uint64_t one = 1;
+	atomic_fetch_or(&state.pending, bit);
+	ssize_t put = write(state.fd, &one, sizeof(one));
+	(void)put; /* full means readable, which is all that is wanted */
+}
+
+static void
 on_signal(int number)
 {
 	int saved = errno;
@@ -28,12 +37,8 @@ on_signal(int number)
 	                                                            : SN_SIG_STOP;
 	if (bit == SN_SIG_STOP)
 		atomic_fetch_add(&state.stops, 1);
-	if (bit) {
-		uint64_t one = 1;
-		atomic_fetch_or(&state.pending, bit);
-		ssize_t put = write(state.fd, &one, sizeof(one));
-		(void)put; /* full means readable, which is all that is wanted */
-	}
+	if (bit)
+		tell(bit);
 	errno = saved;
 }
 
@@ -59,6 +64,15 @@ sn_signals_install(bool interrupt_stops, struct sn_why *why)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	return fd;
+}
+
+bool
+sn_signals_raise(enum sn_signal bit)
+{
+	if (state.fd < 0)
+		return false;
+	tell(bit);
+	return true;
 }
 
 unsigned

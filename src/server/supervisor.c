@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/process.h"
+#include "server/recycle.h"
 #include "server/signals.h"
 
 #define BACKOFF_FIRST_MS 100
@@ -38,19 +39,27 @@ hurried(void *arg)
 	return stops > 1;
 }
 
-static void
+/* Returns when the worker shall stop; SN_RECYCLE_NOT: it was told to. */
+static enum sn_recycle
 wait_for_stop(int fd, struct sn_worker *w)
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			return;
+			return SN_RECYCLE_NOT;
 		unsigned stops, mask = sn_signals_take(&stops);
 		struct sn_why why;
 		if ((mask & SN_SIG_REOPEN) && (sn_log_reopen(&why) < 0 || sn_worker_reopen(w, &why) < 0))
 			sn_log_error("%s", why.text);
 		if (stops)
-			return;
+			return SN_RECYCLE_NOT;
+		const char *reason;
+		enum sn_recycle kind = mask & SN_SIG_RECYCLE ? sn_recycle_asked(&reason) : SN_RECYCLE_NOT;
+		if (kind == SN_RECYCLE_NOT)
+			continue;
+		sn_log_for(kind == SN_RECYCLE_STUCK ? SN_LOG_ERROR : SN_LOG_INFO, 0,
+		           "this process must be replaced: %s", reason);
+		return kind;
 	}
 }
 
@@ -86,12 +95,12 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 	} else {
 		sn_log_info("ready");
 	}
-	wait_for_stop(fd, w);
+	enum sn_recycle recycle = wait_for_stop(fd, w);
 	sn_log_info("stopping: accepted requests are answered first");
 	*clean = sn_worker_stop(w, sn_clock_ms_of(conf->timeouts.shutdown), hurried, NULL);
 	if (*clean)
 		sn_worker_free(w);
-	return 0;
+	return recycle == SN_RECYCLE_STUCK ? SN_EXIT_STUCK : 0;
 }
 
 /* ---- the supervisor's side ------------------------------------------------------------ */

@@ -112,3 +112,6 @@ tests_unit_test_bench_LDADD = bench/libbench.la -lcmocka
 UNIT_TESTS += tests/unit/test_pycore
 tests_unit_test_pycore_SOURCES = tests/unit/test_pycore.c tests/unit/fake_sink.c tests/unit/fake_sink.h tests/unit/cm.h
 tests_unit_test_pycore_LDADD = $(sn_test_ldadd) $(PYTHON_LIBS)
+UNIT_TESTS += tests/unit/test_recycle
+tests_unit_test_recycle_SOURCES = tests/unit/test_recycle.c
+tests_unit_test_recycle_LDADD = $(sn_test_ldadd)
