@@ -3,10 +3,13 @@
 snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
+	python/snacgi/_bind.py \
 	python/snacgi/_json.py \
 	python/snacgi/_datastructures.py \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_routing.py \
+	python/snacgi/_testrequest.py \
+	python/snacgi/testing.py \
 	python/snacgi/_url.py \
 	python/snacgi/_version.py \
 	python/snacgi/exceptions.py \

@@ -9,6 +9,7 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/headers.c \
 	src/pyrt/core/json.c \
 	src/pyrt/core/jsonread.c \
+	src/pyrt/core/match.c \
 	src/pyrt/core/module.c \
 	src/pyrt/core/reqfields.c \
 	src/pyrt/core/reqnew.c \

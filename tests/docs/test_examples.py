@@ -82,7 +82,15 @@ def test_exceptions() -> None:
 
 def test_testing_a_handler() -> None:
     run(block_with("@route('/users/<int:user_id>', methods=['GET'])"), "app")
-    run(block_with("def test_user")).test_user()
+    run(block_with("def test_user():")).test_user()
+
+
+def test_testing_by_client() -> None:
+    from snacgi import _routing
+
+    _routing.registry.clear()
+    run(block_with("@route('/users/<int:user_id>', methods=['GET'])"), "app")
+    run(block_with("def test_user_by_client")).test_user_by_client()
 
 
 # ---- C -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/python/conftest.py \
 	tests/python/mypy.ini \
 	tests/python/test_answer.py \
+	tests/python/test_client.py \
 	tests/python/test_exceptions.py \
 	tests/python/test_json_default.py \
 	tests/python/test_json_writer.py \

@@ -58,6 +58,7 @@ enum sn_reqfield { /* cached values, in sn_pyrequest.field */
 	SN_F_BODY,
 	SN_F_DATA,
 	SN_F_ENVIRON,
+	SN_F_TABLE, /* of routes, whose rule explains path_params; in plain Python only */
 	SN_F_COUNT
 };
 
@@ -76,10 +77,16 @@ extern PyMethodDef sn_request_methods[];
 PyObject *sn_request_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 /* Keeps a new reference (stolen; NULL: an exception is set) in a field; returns another. */
 PyObject *sn_pyrequest_keep(struct sn_pyrequest *self, enum sn_reqfield id, PyObject *value);
+/* Routes anew: `table` (kept) is asked for what the path's values are. */
+void sn_pyrequest_set_table(struct sn_pyrequest *self, PyObject *table);
 /* From now on the object may be part of a cycle. */
 void sn_pyrequest_track(struct sn_pyrequest *self);
 /* New reference: the object around `req`, which is taken (also on failure). */
 PyObject *sn_pyrequest_wrap(PyTypeObject *type, struct sn_request *req);
+
+/* ---- match.c ---- */
+
+extern PyTypeObject sn_pymatcher_type;
 
 /* ---- response.c ---- */
 
@@ -101,6 +108,11 @@ int sn_answer_status(PyObject *status);
 /* `default` of the JSON writer as configured: borrowed, or NULL with an exception. */
 PyObject *sn_answer_json_hook(void);
 int sn_answer_json(struct sn_buf *out, PyObject *obj);
+
+/* ---- exc.c ---- */
+
+/* True when the exception that is set is an answer (an HTTPException). */
+bool sn_pyanswer_is_http(void);
 
 /* ---- drain.c ---- */
 

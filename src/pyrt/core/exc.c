@@ -94,6 +94,18 @@ is_http(PyObject *value)
 	return rc > 0;
 }
 
+bool
+sn_pyanswer_is_http(void)
+{
+	struct taken e;
+	bool http;
+
+	take(&e);
+	http = is_http(e.value);
+	PyErr_Restore(e.type, e.value, e.tb);
+	return http;
+}
+
 /* From (response or None, code, description or None, headers). */
 static int
 fill_http(struct sn_response *res, PyObject *parts, const char *name)

@@ -169,17 +169,37 @@ rendered(struct sn_response *res)
 	return pair;
 }
 
+/* 0, or -1 with the exception that the caller wants to see. */
+static int
+fill_answer(struct sn_response *res, PyObject *result, const char *name, bool propagate)
+{
+	int rc = 0;
+
+	if (PyExceptionInstance_Check(result))
+		PyErr_Restore(Py_NewRef(PyExceptionInstance_Class(result)), Py_NewRef(result),
+		              PyException_GetTraceback(result));
+	else
+		rc = sn_pyanswer_fill(res, result, name);
+	if (rc == 0 && !PyErr_Occurred())
+		return 0;
+	if (propagate && !sn_pyanswer_is_http())
+		return -1;
+	sn_pyanswer_exception(res, name);
+	return 0;
+}
+
 /* What the daemon would send for `result`, or for the exception that it is. */
 static PyObject *
 py_answer(PyObject *module SN_UNUSED, PyObject *args)
 {
-	PyObject *request, *result, *pair;
+	PyObject *request, *result, *pair = NULL;
 	const char *name = "handler";
 	struct sn_request *req;
 	struct sn_response res;
 	char store[8192];
+	int propagate = 0;
 
-	if (!PyArg_ParseTuple(args, "OO|s:answer", &request, &result, &name))
+	if (!PyArg_ParseTuple(args, "OO|sp:answer", &request, &result, &name, &propagate))
 		return NULL;
 	req = request == Py_None ? NULL : sn_pyrequest_get(request);
 	if (!req && request != Py_None) {
@@ -187,14 +207,8 @@ py_answer(PyObject *module SN_UNUSED, PyObject *args)
 		return NULL;
 	}
 	sn_response_init(&res, req, NULL, 0, store, sizeof(store));
-	if (PyExceptionInstance_Check(result)) {
-		PyErr_Restore(Py_NewRef(PyExceptionInstance_Class(result)), Py_NewRef(result),
-		              PyException_GetTraceback(result));
-		sn_pyanswer_exception(&res, name);
-	} else if (sn_pyanswer_fill(&res, result, name) < 0) {
-		sn_pyanswer_exception(&res, name);
-	}
-	pair = rendered(&res);
+	if (fill_answer(&res, result, name, propagate) == 0)
+		pair = rendered(&res);
 	sn_response_free(&res);
 	sn_pycore_drain();
 	return pair;
@@ -225,8 +239,9 @@ static PyMethodDef functions[] = {
 	{ "dumps", (PyCFunction)(void (*)(void))py_dumps, METH_VARARGS | METH_KEYWORDS,
 	  "dumps(obj, default=None, nan_null=False): JSON as bytes." },
 	{ "answer", py_answer, METH_VARARGS,
-	  "answer(request, result, name='handler'): (head, body) as the daemon sends them; `result`\n"
-	  "is what a handler returned, or the exception that it raised." },
+	  "answer(request, result, name='handler', propagate=False): (head, body) as the daemon sends\n"
+	  "them; `result` is what a handler returned, or the exception that it raised. `propagate`:\n"
+	  "raises what would be logged and answered 500." },
 	{ "configure", (PyCFunction)(void (*)(void))py_configure, METH_VARARGS | METH_KEYWORDS,
 	  "configure(*, debug=False, nan_null=False, dumps=None)" },
 	{ NULL, NULL, 0, NULL },
@@ -251,6 +266,7 @@ PyInit__snacgi(void)
 		{ "Response", &sn_pyresponse_type },
 		{ "Headers", &sn_pyheaders_type },
 		{ "RequestHeaders", &sn_pyheaderview_type },
+		{ "Matcher", &sn_pymatcher_type },
 	};
 	PyObject *module = PyModule_Create(&definition);
 

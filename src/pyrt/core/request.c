@@ -80,6 +80,13 @@ sn_pyrequest_keep(struct sn_pyrequest *self, enum sn_reqfield id, PyObject *valu
 	return Py_NewRef(value);
 }
 
+void
+sn_pyrequest_set_table(struct sn_pyrequest *self, PyObject *table)
+{
+	Py_CLEAR(self->field[SN_F_PATH_PARAMS]);
+	Py_XSETREF(self->field[SN_F_TABLE], Py_NewRef(table));
+}
+
 static int
 request_traverse(PyObject *obj, visitproc visit, void *arg)
 {
