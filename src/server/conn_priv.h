@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The layout of a connection and of its I/O thread, shared by conn.c (input and
- * life), sink.c (output), exec.c (routing) and iothread.c only.
+ * The layout of a connection, of the exchanges it carries (a request and its answer
+ * each) and of its I/O thread. Shared by conn.c (life, deadlines), input.c (reading),
+ * exchange.c (a request on its way in), exec.c (routing), output.c (what waits to be
+ * sent), sink.c (answers) and iothread.c only.
  *
  * Who may touch what:
  *   "io"   only the connection's I/O thread
  *   "mtx"  under conn.mtx
- * While conn.remote is false no other thread knows the current request, and the I/O
- * thread may read the mtx fields without the lock. The lock is held across system
- * calls that do not block, never across a handler.
+ * While exchange.remote is false no other thread knows its request, and the I/O thread
+ * may read its mtx fields without the lock. The lock is held across system calls that do
+ * not block, never across a handler.
  *
  * Wake-up note. An executor that has answered completely and keeps the connection tells
  * nobody: the next bytes wake the I/O thread, which finds the request ended under the
@@ -28,8 +30,8 @@
 
 #define SN_IO_READ_SIZE (64 * 1024)
 
-enum sn_exchange {
-	SN_EX_NONE,      /* idle, or the parameters are still coming */
+enum sn_ex_state {
+	SN_EX_NONE,      /* no request */
 	SN_EX_READING,   /* accepted: parameters or body are coming */
 	SN_EX_RUNNING,   /* with its handler; no byte of the answer sent */
 	SN_EX_STREAMING, /* head sent */
@@ -46,6 +48,40 @@ struct sn_out { /* a piece of output that the socket has not taken yet */
 	void *arg;
 };
 
+/* One request and its answer. Lives as long as its connection, which uses it again and
+ * again: req->owner points here, and whoever still holds a request that was answered
+ * without him (a time-out) finds that it is not the present one any more. */
+struct sn_exchange {
+	struct sn_conn *conn;
+
+	/* the request on its way in: io */
+	struct sn_buf params; /* parameter bytes that came in pieces */
+	const uint8_t *slice; /* parameter bytes still in the read buffer */
+	size_t slice_len;
+	size_t params_len;    /* so far */
+	int64_t begun_ms;
+	uint64_t dropped;       /* body bytes passed over because of `verdict` */
+	uint64_t verdict_allow; /* methods for Allow */
+	const char *verdict_text;
+	int verdict;            /* status decided before the body ended; 0: run the handler */
+	uint16_t id;            /* the wire's */
+	bool keep, remote;
+
+	/* its answer: mtx */
+	enum sn_ex_state state;
+	int status;
+	struct sn_request *req; /* one reference */
+	uint64_t body_sent;
+	int64_t body_left;           /* of an announced length; -1: unknown */
+	bool body_none;              /* HEAD, 204, 304: body bytes are dropped */
+	struct sn_request *room_req; /* whose executor waits for room; it holds a reference */
+	void (*room)(struct sn_request *, void *);
+	void *room_arg;
+	ssize_t (*pull)(void *arg, void *buf, size_t size);
+	void (*pull_done)(void *arg);
+	void *pull_arg;
+};
+
 struct sn_conn {
 	struct sn_timer timer; /* io; must be first */
 	atomic_uint refs;      /* the I/O thread's one, and one a request */
@@ -59,44 +95,24 @@ struct sn_conn {
 
 	/* input: io */
 	struct sn_wire wire;
-	struct sn_buf params;   /* parameter bytes that came in pieces */
-	const uint8_t *slice;   /* parameter bytes still in the read buffer */
-	size_t slice_len;
-	size_t params_len;      /* of this request so far */
-	int64_t begun_ms;
-	uint64_t dropped;       /* body bytes passed over because of `verdict` */
-	uint64_t verdict_allow; /* methods for Allow */
-	const char *verdict_text;
-	int verdict;            /* status decided before the body ended; 0: run the handler */
-	uint16_t wire_id;
-	bool keep, remote, registered, in_epoll, armed_out, partial, eof, ready;
-	bool served;            /* has carried a request */
-	bool held;              /* a BEGIN of the same id waits, unanswered, for the present request */
+	bool registered, in_epoll, armed_out, partial, eof, ready;
+	bool served;         /* has carried a request */
+	bool held;           /* a BEGIN of the same id waits, unanswered, for the present request */
 	bool held_keep;
-	struct sn_buf stash;    /* bytes that came behind it */
-	bool broken;            /* the peer's bytes make no sense any more */
-	bool lingering;         /* answered and half-closed: only draining */
+	bool broken;         /* the peer's bytes make no sense any more */
+	bool lingering;      /* answered and half-closed: only draining */
+	struct sn_buf stash; /* bytes that came behind the held BEGIN */
 	uint64_t lingered;
 
-	/* output and the current exchange: mtx */
+	/* output: mtx */
 	pthread_mutex_t mtx;
-	enum sn_exchange ex;
-	struct sn_request *cur; /* one reference */
 	bool close_after;
-	bool needs_io;          /* bytes are queued or a pull waits: the I/O thread must act */
+	bool needs_io; /* bytes are queued or a pull waits: the I/O thread must act */
 	struct sn_out *out_head, *out_tail;
 	size_t out_bytes;
 	int64_t ended_ms, wrote_ms;
-	uint64_t body_sent;
-	int64_t body_left; /* of an announced length; -1: unknown */
-	bool body_none;    /* HEAD, 204, 304: body bytes are dropped */
-	int status;
-	struct sn_request *room_req; /* whose executor waits for room; it holds a reference */
-	void (*room)(struct sn_request *, void *);
-	void *room_arg;
-	ssize_t (*pull)(void *arg, void *buf, size_t size);
-	void (*pull_done)(void *arg);
-	void *pull_arg;
+
+	struct sn_exchange first; /* embedded: a kept connection allocates no more for it */
 };
 
 struct sn_iothread {
@@ -148,34 +164,72 @@ void sn_conn_go_on(struct sn_conn *c);
 void sn_conn_ready(struct sn_conn *c);
 /* Any thread: the I/O thread shall look at the connection; wake it or leave it asleep. */
 void sn_conn_post(struct sn_conn *c, bool wake);
+/* io: the next deadline, from now; 0: none. */
+void sn_conn_deadline(struct sn_conn *c, int64_t ms);
+/* Takes mtx: no further request once the present one is answered. */
+void sn_conn_close_after(struct sn_conn *c);
+
+/* ---- input.c ------------------------------------------------------------ */
+
+/* io: reads what is there and feeds it to the wire; `events` are epoll's, or 0. */
+void sn_input_read(struct sn_conn *c, uint32_t events);
+/* io: the request that was held begins, with the bytes that came behind it. */
+void sn_input_resume(struct sn_conn *c);
+
+/* ---- exchange.c ----------------------------------------------------------- */
+
+/* io: a request begins. */
+void sn_exchange_begin(struct sn_exchange *x, uint16_t id, bool keep);
+/* io: what the wire tells of it. */
+void sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev);
+/* io: parameter bytes in the read buffer are kept beyond its life. */
+void sn_exchange_keep_slice(struct sn_exchange *x);
+/* io: answers at once although more of the request may come; then the connection is
+ * half-closed and drained, so that the answer is not lost to a reset. */
+void sn_exchange_reject(struct sn_exchange *x, int status, const char *text);
+/* io: the answer comes before the request has ended (408), or the executor is late (504). */
+void sn_exchange_timeout(struct sn_exchange *x);
+/* io: an ended request makes room for the next one. */
+void sn_exchange_collect(struct sn_exchange *x);
+/* io: the executor may stop: nobody wants the answer any more. */
+void sn_exchange_cancel(struct sn_exchange *x, struct sn_request *req);
+/* io: the state; another thread may be changing it while x->remote. */
+enum sn_ex_state sn_exchange_state(struct sn_exchange *x);
+
+/* ---- output.c ------------------------------------------------------------- */
+
+/* mtx held: sends as much as the socket takes. 0, or SN_EGONE. */
+int sn_out_flush(struct sn_conn *c);
+/* mtx held: queues a copy of bytes that need no framing. */
+int sn_out_raw(struct sn_conn *c, const void *data, size_t len);
+/* mtx held: queues body bytes, to be cut into frames of `id`: a copy, or with `done` the
+ * bytes themselves, until `done`. On failure `done` stays the caller's. */
+int sn_out_framed(struct sn_conn *c, const void *data, size_t len, uint16_t id,
+                  void (*done)(void *), void *arg);
+/* mtx held: drops everything queued. */
+void sn_out_drop(struct sn_conn *c);
 
 /* ---- sink.c ------------------------------------------------------------- */
 
 extern const struct sn_sink_ops sn_conn_sink;
-/* io or executor, mtx held: sends as much as the socket takes. 0, or SN_EGONE. */
-int sn_out_flush(struct sn_conn *c);
-/* mtx held: queues a copy of bytes that need no framing. */
-int sn_out_raw(struct sn_conn *c, const void *data, size_t len);
-/* mtx held: drops everything queued. */
-void sn_out_drop(struct sn_conn *c);
 /* mtx held: closes the descriptor and marks the current request gone. The caller calls
  * sn_sink_room() once it has unlocked. */
 void sn_conn_shut(struct sn_conn *c);
 /* io: goes on with a pull body. */
-void sn_sink_pull(struct sn_conn *c);
-/* io: answers the current request with an error page, if nobody has yet: 0 or SN_EGONE. */
-int sn_sink_error(struct sn_conn *c, int status, const char *text, uint64_t allow);
+void sn_sink_pull(struct sn_exchange *x);
+/* io: answers the request with an error page, if nobody has yet: 0 or SN_EGONE. */
+int sn_sink_error(struct sn_exchange *x, int status, const char *text, uint64_t allow);
 /* io: ABORT_REQUEST: ends the request without an answer. */
-void sn_sink_abort(struct sn_conn *c);
-/* Calls and clears c->room if it waits and there is room or nobody to wait for. Takes mtx. */
-void sn_sink_room(struct sn_conn *c);
+void sn_sink_abort(struct sn_exchange *x);
+/* Calls and clears x->room if it waits and there is room or nobody to wait for. Takes mtx. */
+void sn_sink_room(struct sn_exchange *x);
 
 /* ---- exec.c ------------------------------------------------------------- */
 
-/* io: chooses the endpoint of c->cur, or sets c->verdict. */
-void sn_exec_route(struct sn_conn *c);
+/* io: chooses the endpoint of x->req, or sets x->verdict. */
+void sn_exec_route(struct sn_exchange *x);
 /* io: the request is complete: runs it or hands it on. */
-void sn_exec_run(struct sn_conn *c);
+void sn_exec_run(struct sn_exchange *x);
 
 /* ---- access.c ------------------------------------------------------------ */
 

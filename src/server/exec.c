@@ -11,62 +11,60 @@
 #include "server/conn_priv.h"
 
 void
-sn_exec_route(struct sn_conn *c)
+sn_exec_route(struct sn_exchange *x)
 {
-	struct sn_request *req = c->cur;
+	struct sn_request *req = x->req;
 	struct sn_match m;
 	const struct sn_path *p = &req->path;
-	switch (sn_router_find(&c->io->ctx->router, p->match, p->len, req->method, &m)) {
+	switch (sn_router_find(&x->conn->io->ctx->router, p->match, p->len, req->method, &m)) {
 	case SN_MATCH_FOUND:
 		req->endpoint = m.endpoint;
 		req->rule = m.info;
 		if (m.nvalues && sn_request_set_values(req, m.values, m.nvalues) < 0) {
-			c->verdict = 503;
-			c->verdict_text = "out of memory";
+			x->verdict = 503;
+			x->verdict_text = "out of memory";
 		}
 		return;
 	case SN_MATCH_NO_METHOD:
-		c->verdict_allow = m.allow;
-		c->verdict = req->method == SN_METHOD_OPTIONS ? 200 : 405;
-		c->verdict_text = "this path does not take that method";
+		x->verdict_allow = m.allow;
+		x->verdict = req->method == SN_METHOD_OPTIONS ? 200 : 405;
+		x->verdict_text = "this path does not take that method";
 		return;
 	case SN_MATCH_NO_PATH:
-		c->verdict = 404;
-		c->verdict_text = "there is nothing at this path";
+		x->verdict = 404;
+		x->verdict_text = "there is nothing at this path";
 		return;
 	}
 }
 
 static void
-run_native(struct sn_conn *c)
+run_native(struct sn_exchange *x)
 {
 	struct sn_response res;
 	char head[1024], body[8192];
-	sn_response_init(&res, c->cur, head, sizeof(head), body, sizeof(body));
-	if (sn_native_call(c->cur, &res) == 0)
-		sn_conn_sink.respond(c->cur, &res);
+	sn_response_init(&res, x->req, head, sizeof(head), body, sizeof(body));
+	if (sn_native_call(x->req, &res) == 0)
+		sn_conn_sink.respond(x->req, &res);
 	sn_response_free(&res);
 }
 
 /* From the hand-over on other threads know the request; they may end it before the call
  * that submits it returns. */
 static void
-submit(struct sn_conn *c, int (*hand_over)(struct sn_context *, struct sn_request *))
+submit(struct sn_exchange *x, int (*hand_over)(struct sn_context *, struct sn_request *))
 {
+	struct sn_conn *c = x->conn;
 	struct sn_context *ctx = c->io->ctx;
-	struct sn_request *req = c->cur;
-	if (ctx->ms.request > 0)
-		sn_wheel_set(&c->io->wheel, &c->timer, c->io->now_ms + ctx->ms.request);
-	else
-		sn_wheel_remove(&c->timer);
+	struct sn_request *req = x->req;
+	sn_conn_deadline(c, ctx->ms.request);
 	req->queued_ms = c->io->now_ms;
-	c->remote = true;
+	x->remote = true;
 	int rc = hand_over(ctx, req);
 	if (rc == 0)
 		return;
-	c->remote = false;
+	x->remote = false;
 	sn_log_for(SN_LOG_DEBUG, req->id, "%s: answered 503: %s", req->endpoint->name, sn_err_name(rc));
-	sn_sink_error(c, 503,
+	sn_sink_error(x, 503,
 	              rc == SN_EFULL ? "the queue for this endpoint is full; try again"
 	                             : "the server is stopping",
 	              0);
@@ -85,11 +83,11 @@ to_blocking(struct sn_context *ctx, struct sn_request *req)
 }
 
 void
-sn_exec_run(struct sn_conn *c)
+sn_exec_run(struct sn_exchange *x)
 {
-	switch (c->cur->endpoint->lane) {
-	case SN_LANE_NATIVE: run_native(c); break;
-	case SN_LANE_BLOCKING: submit(c, to_blocking); break;
-	default: submit(c, to_python); break;
+	switch (x->req->endpoint->lane) {
+	case SN_LANE_NATIVE: run_native(x); break;
+	case SN_LANE_BLOCKING: submit(x, to_blocking); break;
+	default: submit(x, to_python); break;
 	}
 }

@@ -5,9 +5,12 @@ SN_SOURCES += \
 	src/server/cli.c \
 	src/server/conn.c src/server/conn_priv.h \
 	src/server/context.h \
+	src/server/exchange.c \
 	src/server/exec.c \
+	src/server/input.c \
 	src/server/iothread.c src/server/iothread.h \
 	src/server/listener.c src/server/listener.h \
+	src/server/output.c \
 	src/server/process.c src/server/process.h \
 	src/server/recycle.c src/server/recycle.h \
 	src/server/server.c \

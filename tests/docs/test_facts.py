@@ -76,7 +76,7 @@ def test_every_signal() -> None:
         assert name in text, name
 
 
-SENT = re.compile(r"\b(?:reject_now|set_verdict|sn_sink_error)\(c, ([45]\d\d)|verdict = (?:[^;]*: )?([45]\d\d);|"
+SENT = re.compile(r"\b(?:sn_exchange_reject|set_verdict|sn_sink_error)\(x, ([45]\d\d)|verdict = (?:[^;]*: )?([45]\d\d);|"
                   r"sn_response_error_page\(&?res, ([45]\d\d)|return ([45]\d\d);")
 
 
