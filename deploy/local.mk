@@ -1,5 +1,25 @@
+# Templates of print-config, and what it prints for the defaults: paste one and be right.
+# tests/docs holds the two together; `make deploy-files` prints the second anew.
+templatedir = $(pkgdatadir)/deploy
+dist_template_DATA = \
+	deploy/templates/apache deploy/templates/apache-fcgid \
+	deploy/templates/apache-minimal deploy/templates/apache-scgi \
+	deploy/templates/caddy deploy/templates/caddy-minimal \
+	deploy/templates/haproxy deploy/templates/haproxy-minimal \
+	deploy/templates/lighttpd deploy/templates/lighttpd-minimal \
+	deploy/templates/lighttpd-scgi \
+	deploy/templates/nginx deploy/templates/nginx-minimal deploy/templates/nginx-scgi
 dist_noinst_DATA += \
-	deploy/apache/README.md deploy/apache/snacgi.conf \
-	deploy/caddy/Caddyfile deploy/caddy/README.md \
+	deploy/apache/README.md deploy/apache/fcgid.conf deploy/apache/minimal.conf \
+	deploy/apache/scgi.conf deploy/apache/snacgi.conf \
+	deploy/caddy/Caddyfile deploy/caddy/README.md deploy/caddy/minimal.Caddyfile \
+	deploy/haproxy/README.md deploy/haproxy/haproxy.cfg deploy/haproxy/minimal.cfg \
+	deploy/lighttpd/README.md deploy/lighttpd/minimal.conf deploy/lighttpd/scgi.conf \
+	deploy/lighttpd/snacgi.conf \
 	deploy/nginx/README.md deploy/nginx/minimal.conf deploy/nginx/scgi.conf \
-	deploy/nginx/snacgi.conf deploy/nginx/snacgi_params
+	deploy/nginx/snacgi.conf
+EXTRA_DIST += deploy/print-all
+
+deploy-files: src/snacgi
+	$(srcdir)/deploy/print-all src/snacgi $(srcdir)/deploy
+.PHONY: deploy-files

@@ -7,12 +7,11 @@ set -eu
 dir=$1 port=$2 socket=$3 file=${4:-snacgi.conf}
 here=$(cd "$(dirname "$0")/../deploy/nginx" && pwd)
 mkdir -p "$dir/temp"
-cp "$here/snacgi_params" "$dir/"
-# nginx's own parameters for SCGI, where the package put them.
-for own in /etc/nginx/scgi_params /usr/local/etc/nginx/scgi_params; do
-	if [ -e "$own" ]; then cp "$own" "$dir/"; break; fi
+# nginx's own parameters, where the package put them.
+for own in /etc/nginx /usr/local/etc/nginx; do
+	if [ -e "$own/scgi_params" ]; then cp "$own/scgi_params" "$own/fastcgi_params" "$dir/"; break; fi
 done
-sed -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/snacgi/[a-z]*\.sock|unix:$socket|" \
+sed -e "s|listen 80;|listen 127.0.0.1:$port;|" -e "s|unix:/run/snacgi/[a-z]*\.sock|unix:$socket|g" \
 	"$here/$file" >"$dir/site.conf"
 {
 	# Only root may name a user, and root has to: its workers would be nobody's.

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "server/check.h"
+#include "server/print_config.h"
 #include "server/process.h"
 #include "server/supervisor.h"
 
@@ -21,6 +22,7 @@ enum { EXIT_USAGE = 2 };
 static const char usage[] =
 	"usage: snacgi [serve] [-c FILE] [-l ADDRESS]... [options]\n"
 	"       snacgi check | routes [-c FILE] [options]\n"
+	"       snacgi print-config SERVER [-c FILE] [options]\n"
 	"       snacgi --version | --help\n"
 	"\n"
 	"FastCGI and SCGI application server: endpoints in C and in Python.\n"
@@ -40,7 +42,8 @@ static const char usage[] =
 	"      --no-supervisor      one process, no fork\n"
 	"\n"
 	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
-	"check looks the configuration, imports and routes over; routes lists the routes.\n"
+	"check looks the configuration, imports and routes over; routes lists the routes;\n"
+	"print-config prints a front server's configuration that fits ours.\n"
 	"Manuals: snacgi(8), snacgi.conf(5), snacgi-python(7), snacgi(3)\n";
 
 enum option_id {
@@ -93,7 +96,7 @@ struct given { /* on the command line, in order */
 };
 
 struct cli {
-	const char *command, *config;
+	const char *command, *config, *server;
 	struct given *given;
 	size_t n;
 	bool no_supervisor;
@@ -130,13 +133,18 @@ parse(struct cli *cli, int argc, char **argv)
 		}
 	}
 	cli->command = optind < argc ? argv[optind++] : "serve";
+	if (strcmp(cli->command, "print-config") == 0) {
+		if (optind == argc)
+			return bad_usage("print-config wants a server: %s", sn_print_config_names());
+		cli->server = argv[optind++];
+	}
 	if (optind < argc)
 		return bad_usage("'%s' is one word too many", argv[optind]);
-	static const char *const commands[] = { "serve", "check", "routes" };
+	static const char *const commands[] = { "serve", "check", "routes", "print-config" };
 	for (size_t i = 0; i < SN_COUNT(commands); i++)
 		if (strcmp(cli->command, commands[i]) == 0)
 			return -1;
-	return bad_usage("there is no command '%s' (serve, check, routes)", cli->command);
+	return bad_usage("there is no command '%s' (serve, check, routes, print-config)", cli->command);
 }
 
 /* All --module together replace the file's list. */
@@ -262,6 +270,8 @@ sn_main(int argc, char **argv, const sn_route *routes)
 		status = sn_check(conf, &tables);
 	else if (strcmp(cli.command, "routes") == 0)
 		status = sn_print_routes(conf, &tables);
+	else if (cli.server)
+		status = sn_print_config(conf, cli.server);
 	else
 		status = serve(conf, &cli, &tables);
 out:

@@ -11,6 +11,7 @@ SN_SOURCES += \
 	src/server/iothread.c src/server/iothread.h \
 	src/server/listener.c src/server/listener.h \
 	src/server/output.c \
+	src/server/print_config.c src/server/print_config.h \
 	src/server/process.c src/server/process.h \
 	src/server/recycle.c src/server/recycle.h \
 	src/server/server.c \

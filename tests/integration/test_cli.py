@@ -47,7 +47,7 @@ def test_version() -> None:
 def test_help() -> None:
     out = run("--help")
     assert out.returncode == 0 and out.stderr == ""
-    for word in ("serve", "check", "routes", "-c", "-l", "--listen", "--python-dir", "--module", "--venv", "--processes",
+    for word in ("serve", "check", "routes", "print-config", "-c", "-l", "--listen", "--python-dir", "--module", "--venv", "--processes",
                  "--io-threads", "--dispatch-workers", "--pool-workers", "--queue", "--no-supervisor", "--version", "--help"):
         assert word in out.stdout, word
 
@@ -375,6 +375,66 @@ def test_routes(tmp: Path) -> None:
         assert lane in line and method in line and where in line, line
         number = int(re.search(re.escape(where) + r"(\d+)", line).group(1))  # type: ignore[union-attr]
         assert number > 1
+
+
+# ---- print-config ---------------------------------------------------------------------------
+
+
+def print_config(tmp: Path, *args: str, templates: Path = SRC / "deploy" / "templates") -> subprocess.CompletedProcess[str]:
+    return run("print-config", *args, cwd=tmp, env={"SNACGI_TEMPLATE_PATH": str(templates)})
+
+
+def test_print_config_is_filled_in(tmp: Path) -> None:
+    conf = write(tmp, configuration({
+        "listen": [{"protocol": "scgi", "address": "127.0.0.1:4001"}, {"address": f"unix:{tmp}/x.sock", "prefix": "/app"}],
+        "limits": {"body": "3 MiB", "head": "8 KiB"},
+        "timeouts": {"request": 100.5, "read": 7.0, "idle": 40.0}}))
+    text = print_config(tmp, "nginx", "-c", conf).stdout
+    for piece in (f"server unix:{tmp}/x.sock;", "location /app/ {", "location ^~ /app/-/ {", "client_max_body_size 3m;", "fastcgi_read_timeout 106s;",
+                  "fastcgi_send_timeout 7s;", "keepalive_timeout 32s;", "fastcgi_buffer_size 16k;"):
+        assert piece in text, (piece, text)
+    assert "scgi_pass 127.0.0.1:4001;" in print_config(tmp, "nginx-scgi", "-c", conf).stdout
+    assert f"unix:{tmp}/x.sock|fcgi://snacgi/app/" in print_config(tmp, "apache", "-c", conf).stdout
+    assert "scgi://127.0.0.1:4001/" in print_config(tmp, "apache-scgi", "-c", conf).stdout
+    assert f"-c {conf} -l fastcgi:fd:0" in print_config(tmp, "apache-fcgid", "-c", conf).stdout
+    assert f"unix/{tmp}/x.sock" in print_config(tmp, "caddy", "-c", conf).stdout
+    assert f'"socket" => "{tmp}/x.sock"' in print_config(tmp, "lighttpd", "-c", conf).stdout
+    assert '"host" => "127.0.0.1", "port" => 4001' in print_config(tmp, "lighttpd-scgi", "-c", conf).stdout
+    assert f"unix@{tmp}/x.sock" in print_config(tmp, "haproxy", "-c", conf).stdout
+
+
+@pytest.mark.parametrize("listen,address", [
+    ("0.0.0.0:80", "127.0.0.1:80"), (":81", "127.0.0.1:81"), ("[::]:82", "[::1]:82"), ("example.org:83", "example.org:83"),
+])
+def test_print_config_of_every_address(tmp: Path, listen: str, address: str) -> None:
+    assert f"fastcgi_pass {address};" in print_config(tmp, "nginx-minimal", "-l", listen).stdout
+
+
+@pytest.mark.parametrize("args,word", [
+    ((), "nginx, nginx-minimal"),
+    (("ngnix",), "nginx, nginx-minimal"),
+    (("nginx", "more"), "more"),
+    (("nginx", "-l", "unix:@name"), "@name"),
+    (("nginx", "-l", "unix:a b.sock"), "a b.sock"),
+    (("nginx", "-l", "fd:7"), "-l fastcgi:unix:"),
+    (("nginx", "-l", "127.0.0.1:0"), "port"),
+    (("nginx-scgi", "-l", "unix:x.sock"), 'protocol = "scgi"'),
+])
+def test_print_config_says_what_is_wrong(tmp: Path, args: tuple[str, ...], word: str) -> None:
+    out = print_config(tmp, *args)
+    assert out.returncode in (1, 2) and word in out.stderr and out.stdout == "", out
+
+
+def test_print_config_templates(tmp: Path) -> None:
+    """A word that is not known and templates that are not there are errors, an @ of the server's own is not."""
+    (tmp / "t").mkdir()
+    for text, good in (("a@b.org @private @ADDRESS@", True), ("@NONSENSE@", False)):
+        (tmp / "t" / "caddy").write_text(text)
+        out = print_config(tmp, "caddy", templates=tmp / "t")
+        assert (out.returncode == 0) == good, out
+        assert out.stdout == ("a@b.org @private unix//run/snacgi/snacgi.sock" if good else ""), out
+    out = print_config(tmp, "nginx", templates=tmp / "absent")
+    assert out.returncode == 1 and "SNACGI_TEMPLATE_PATH" in out.stderr, out
 
 
 # ---- odds and ends --------------------------------------------------------------------------------

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""deploy/ holds what print-config prints for the defaults, and every one of its
+servers has its pages."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from docs import TOP, page
+
+NAMES = sorted(p.name for p in (TOP / "deploy" / "templates").iterdir())
+
+
+def test_files_are_what_is_printed(tmp_path: Path) -> None:
+    program = f"{os.environ['SN_TOP_BUILDDIR']}/src/snacgi"
+    subprocess.run([str(TOP / "deploy" / "print-all"), program, str(tmp_path)], check=True)
+    made = {p.relative_to(tmp_path).as_posix(): p.read_text() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(made) == len(NAMES)
+    for name, text in made.items():
+        assert (TOP / "deploy" / name).read_text() == text, f"deploy/{name}: run make deploy-files"
+        assert not re.search(r"@[A-Z_]+@", text), name
+        folder, _, file = name.partition("/")
+        assert f"`{file}`" in (TOP / "deploy" / folder / "README.md").read_text(), f"deploy/{folder}/README.md names no {file}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_manual_names_every_server(name: str) -> None:
+    assert f"‘{name}’" in page("man/snacgi.8") or f"“{name}”" in page("man/snacgi.8") or f"`{name}'" in page("man/snacgi.8")
