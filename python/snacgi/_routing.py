@@ -17,7 +17,9 @@ import _snacgi
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_OPTIONS = ("methods", "use_process_pool", "endpoint")
+_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout")
+
+_LONGEST = 86400  # seconds, as in snacgi.conf
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Route:
     endpoint: str
     file: str
     line: int
+    timeout: Optional[float] = None  #: seconds; None: timeouts.request
 
 
 #: In the order of registration.
@@ -136,6 +139,16 @@ def _check_methods(methods: Optional[Iterable[str]]) -> tuple[str, ...]:
     return tuple(checked)
 
 
+def _check_timeout(timeout: Any) -> Optional[float]:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be seconds, int or float, not {timeout!r}")
+    if not 0.001 <= timeout <= _LONGEST:
+        raise ValueError(f"timeout must be from 0.001 to {_LONGEST} seconds, not {timeout!r}")
+    return float(timeout)
+
+
 def _refuse_options(options: dict[str, Any]) -> None:
     import difflib
 
@@ -150,6 +163,7 @@ def route(
     methods: Optional[Iterable[str]] = None,
     use_process_pool: bool = False,
     endpoint: Optional[str] = None,
+    timeout: Optional[float] = None,
     **options: Any,
 ) -> Callable[[Handler], Handler]:
     """Decorator: this function answers requests whose path matches ``rule``.
@@ -159,6 +173,9 @@ def route(
     use_process_pool: the handler's second argument is the process pool, a
         concurrent.futures.Executor.
     endpoint: a name for the route; the function's name when left out.
+    timeout: seconds that the function may take, in place of the configuration's
+        timeouts.request; then the client is answered 504 and the function is
+        ended where that is possible.
 
     The function is called with the Request and is returned unchanged, so that
     several rules can stand above one function and tests can call it. A function
@@ -177,6 +194,7 @@ def route(
         raise TypeError(f"use_process_pool must be True or False, not {use_process_pool!r}")
     if endpoint is not None and not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be str, not {endpoint!r}")
+    timeout = _check_timeout(timeout)
 
     def register(func: Handler) -> Handler:
         name = _check_handler(func, use_process_pool)
@@ -192,6 +210,7 @@ def route(
                 endpoint=endpoint if endpoint is not None else name.rpartition(".")[2],
                 file=code.co_filename if code is not None else "",
                 line=code.co_firstlineno if code is not None else 0,
+                timeout=timeout,
             )
         )
         return func

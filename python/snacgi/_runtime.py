@@ -51,10 +51,11 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
     return result
 
 
-def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, str, int]]:
-    """What @route has recorded, in order."""
+def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, str, int, float]]:
+    """What @route has recorded, in order; a time-out of 0 is the server's."""
     return [(r.rule, ", ".join(r.methods), r.handler, r.name, bool(r.is_async),
-             bool(r.use_process_pool), r.file or "", int(r.line or 0)) for r in _routing.registry]
+             bool(r.use_process_pool), r.file or "", int(r.line or 0), r.timeout or 0.0)
+            for r in _routing.registry]
 
 
 # ---- pool --------------------------------------------------------------------

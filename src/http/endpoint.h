@@ -25,6 +25,7 @@ struct sn_endpoint {
 	const char *name; /* for the log: a function's name */
 	const char *file;
 	int line;
+	int64_t timeout_ms; /* of its handler; 0: timeouts.request */
 };
 
 #define SN_ROUTE_VALUES_MAX 16

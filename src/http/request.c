@@ -200,3 +200,23 @@ sn_request_content_length(const struct sn_request *req)
 	}
 	return n;
 }
+
+bool
+sn_request_expire(struct sn_request *req)
+{
+	unsigned none = 0;
+	return atomic_compare_exchange_strong_explicit(&req->marks, &none, SN_MARK_TIMEOUT,
+	                                               memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Executor and I/O thread may decide at once: the first change of `marks` counts, so that
+ * what was answered as not executed is not executed. */
+int
+sn_request_begin(struct sn_request *req, int64_t now_ms, int64_t limit_ms)
+{
+	if (limit_ms > 0 && now_ms - req->queued_ms > limit_ms)
+		return sn_request_expire(req) ? SN_EAGAIN : SN_EGONE;
+	req->started_ms = now_ms;
+	unsigned before = atomic_fetch_or_explicit(&req->marks, SN_MARK_STARTED, memory_order_acq_rel);
+	return before & (SN_MARK_GONE | SN_MARK_TIMEOUT) ? SN_EGONE : 0;
+}

@@ -15,10 +15,11 @@
 #include "http/path.h"
 #include "http/sink.h"
 
-/* Set by I/O threads, read by executors. */
+/* GONE and TIMEOUT are set by I/O threads and read by executors, STARTED the other way. */
 enum sn_marks {
 	SN_MARK_GONE = 1,    /* peer gone or ABORT_REQUEST: nobody reads the answer */
-	SN_MARK_TIMEOUT = 2, /* answered 504 already */
+	SN_MARK_TIMEOUT = 2, /* answered already: 504, or 503 when it had not started */
+	SN_MARK_STARTED = 4, /* its handler runs, or has run: started_ms is set */
 };
 
 struct sn_value { /* of a rule's variable: a slice of the path */
@@ -35,6 +36,7 @@ struct sn_request {
 	uint64_t id;
 	int64_t begun_ms;  /* first byte, sn_clock_ms() */
 	int64_t queued_ms; /* pushed to a ring */
+	int64_t started_ms; /* taken by its executor; to be read after SN_MARK_STARTED was seen */
 
 	uint64_t method;       /* bit, 0: unknown */
 	const char *method_name;
@@ -104,7 +106,16 @@ bool sn_request_wants_json(const struct sn_request *req);
 static inline bool
 sn_request_marked(const struct sn_request *req)
 {
-	return atomic_load_explicit(&((struct sn_request *)req)->marks, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&((struct sn_request *)req)->marks, memory_order_relaxed) &
+	       (SN_MARK_GONE | SN_MARK_TIMEOUT);
 }
+
+/* The executor's turn has come. 0: run the handler, whose time counts from `now_ms` on;
+ * SN_EGONE: nobody waits for it any more; SN_EAGAIN: it has waited longer than `limit_ms`
+ * (0: none) and is to be answered 503 by the caller. */
+int sn_request_begin(struct sn_request *req, int64_t now_ms, int64_t limit_ms);
+/* From an I/O thread: it has waited too long. True: no executor will run it, and it is to be
+ * answered 503 by the caller; false: it was begun, or is gone. */
+bool sn_request_expire(struct sn_request *req);
 
 #endif

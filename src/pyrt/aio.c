@@ -399,7 +399,7 @@ begin(struct sn_aio *a, struct sn_request *req)
 	PyObject *request, *coro, *task;
 	struct call *c;
 
-	if (sn_pyrt_stale(req, a->limit_ms, &a->expired)) {
+	if (!sn_pyrt_begin(req, a->limit_ms, &a->expired)) {
 		forget_request(a, req);
 		return;
 	}

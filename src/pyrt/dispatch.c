@@ -127,7 +127,7 @@ run_one(struct worker *w, struct sn_request *req)
 {
 	struct sn_dispatch *d = w->d;
 
-	if (!sn_pyrt_stale(req, d->limit_ms, &d->expired)) {
+	if (sn_pyrt_begin(req, d->limit_ms, &d->expired)) {
 		atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
 		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
 		call_handler(req);

@@ -78,15 +78,25 @@ sn_pyrt_refuse(struct sn_request *req, const char *text)
 }
 
 bool
+sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired)
+{
+	int rc = sn_request_begin(req, sn_clock_ms(), limit_ms);
+
+	if (rc == SN_EAGAIN) {
+		atomic_fetch_add_explicit(expired, 1, memory_order_relaxed);
+		sn_pyrt_refuse(req, "The request waited too long for its turn.");
+	}
+	return rc == 0;
+}
+
+bool
 sn_pyrt_stale(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired)
 {
 	if (sn_request_marked(req))
 		return true;
 	if (limit_ms <= 0 || sn_clock_ms() - req->queued_ms <= limit_ms)
 		return false;
-	atomic_fetch_add_explicit(expired, 1, memory_order_relaxed);
-	sn_pyrt_refuse(req, "The request waited too long for its turn.");
-	return true;
+	return !sn_pyrt_begin(req, limit_ms, expired);
 }
 
 /* ---- starting, in the runtime thread ------------------------------------------ */

@@ -21,8 +21,10 @@ PyObject *sn_pytarget_call(const struct sn_pytarget *t, PyObject *request);
 
 /* Answers 503 with Retry-After without Python; any thread, no GIL needed. Keeps `req`. */
 void sn_pyrt_refuse(struct sn_request *req, const char *text);
-/* True when `req` needs no handler any more: its peer is gone, it was answered, or it waited
- * longer than `limit_ms` (0: none) and was refused here, which counts in `expired`. */
+/* True: the handler of `req` is to be run now. False: its peer is gone, it was answered, or it
+ * waited longer than `limit_ms` (0: none) and was refused here, which counts in `expired`. */
+bool sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired);
+/* True when `req` needs no handler any more, as above; else it goes on waiting. */
 bool sn_pyrt_stale(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired);
 
 #endif

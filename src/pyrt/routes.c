@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "http/method.h"
 #include "pyrt/interp.h"
 
@@ -19,9 +20,10 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	struct sn_why reason;
 	PyObject *handler;
 	int async, pool, line;
+	double timeout;
 
-	if (!PyArg_ParseTuple(tuple, "ssOsppsi", &rule, &methods, &handler, &name, &async, &pool,
-	                      &file, &line))
+	if (!PyArg_ParseTuple(tuple, "ssOsppsid", &rule, &methods, &handler, &name, &async, &pool,
+	                      &file, &line, &timeout))
 		return sn_interp_fail(why, "A route cannot be read");
 	if (sn_method_parse(methods, &e->methods, &reason) < 0)
 		return sn_why_set(why, SN_EINVAL, "%s:%d: route %s: %s", file, line, rule, reason.text);
@@ -34,6 +36,7 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	r->pool |= pool;
 	e->target = &r->targets[i];
 	e->line = line;
+	e->timeout_ms = sn_clock_ms_of(timeout);
 	e->rule = strdup(rule);
 	e->name = strdup(name);
 	e->file = strdup(file);

@@ -69,12 +69,13 @@ refuse(struct sn_request *req, const char *text)
 static void
 run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 {
-	if (sn_request_marked(req)) {
-		sn_log_for(SN_LOG_DEBUG, req->id, "dropped unexecuted: the peer is gone");
+	int turn = sn_request_begin(req, sn_clock_ms(), b->queue_timeout_ms);
+	if (turn == SN_EGONE) {
+		sn_log_for(SN_LOG_DEBUG, req->id, "dropped unexecuted: nobody waits for it any more");
+	} else if (turn == SN_EAGAIN) {
+		refuse(req, "the request waited too long for a thread");
 	} else if (hurry) {
 		refuse(req, "the server is stopping");
-	} else if (b->queue_timeout_ms > 0 && sn_clock_ms() - req->queued_ms > b->queue_timeout_ms) {
-		refuse(req, "the request waited too long for a thread");
 	} else {
 		struct sn_response res;
 		sn_response_init(&res, req, NULL, 0, NULL, 0);

@@ -196,6 +196,13 @@ void sn_exchange_cancel(struct sn_exchange *x, struct sn_request *req);
 /* io: the state; another thread may be changing it while x->remote. */
 enum sn_ex_state sn_exchange_state(struct sn_exchange *x);
 
+/* ---- timeout.c ------------------------------------------------------------ */
+
+/* When after its hand-over a request is looked at first, in milliseconds. */
+int64_t sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep);
+/* io: answers for an executor that is late, or sets the timer for the next look. */
+void sn_timeout_look(struct sn_exchange *x);
+
 /* ---- output.c ------------------------------------------------------------- */
 
 /* mtx held: sends as much as the socket takes. 0, or SN_EGONE. */

@@ -272,27 +272,13 @@ sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev)
 	}
 }
 
-static void
-request_timeout(struct sn_exchange *x)
-{
-	struct sn_request *req = sn_request_ref(x->req);
-	if (sn_sink_error(x, 504, "the handler did not answer in time", 0) == 0) {
-		atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
-		sn_log_for(SN_LOG_WARNING, req->id,
-		           "%s %s: no answer from %s within timeouts.request; answered 504",
-		           req->method_name, req->path.path, req->endpoint ? req->endpoint->name : "?");
-		sn_exchange_cancel(x, req);
-	} /* else the handler was just in time */
-	sn_request_unref(req);
-}
-
 void
 sn_exchange_timeout(struct sn_exchange *x)
 {
 	if (sn_exchange_state(x) == SN_EX_READING)
 		sn_exchange_reject(x, 408, "the request did not arrive in time");
 	else
-		request_timeout(x);
+		sn_timeout_look(x);
 }
 
 void

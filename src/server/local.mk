@@ -18,5 +18,6 @@ SN_SOURCES += \
 	src/server/signals.c src/server/signals.h \
 	src/server/sink.c \
 	src/server/supervisor.c src/server/supervisor.h \
+	src/server/timeout.c \
 	src/server/timer.c src/server/timer.h \
 	src/server/worker.c src/server/worker.h

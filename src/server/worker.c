@@ -168,6 +168,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->conf = conf;
 	ctx->access_fd = -1;
 	ctx->ms.read = sn_clock_ms_of(conf->timeouts.read);
+	ctx->ms.queue = sn_clock_ms_of(conf->timeouts.queue);
 	ctx->ms.request = sn_clock_ms_of(conf->timeouts.request);
 	ctx->ms.write = sn_clock_ms_of(conf->timeouts.write);
 	ctx->ms.idle = sn_clock_ms_of(conf->timeouts.idle);
@@ -229,8 +230,7 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 	if (rc < 0)
 		return rc;
 	ctx->listeners = w->listeners = ls;
-	ctx->blocking = sn_blocking_new(conf->native.blocking_threads, conf->queue,
-	                                sn_clock_ms_of(conf->timeouts.queue));
+	ctx->blocking = sn_blocking_new(conf->native.blocking_threads, conf->queue, ctx->ms.queue);
 	ctx->io = calloc(conf->io_threads, sizeof(struct sn_iothread *));
 	if (!ctx->blocking || !ctx->io)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <json-c/json.h>
 #include <snacgi.h>
@@ -207,6 +208,26 @@ blocking(sn_request *req, sn_response *res)
 	return sn_response_puts(res, "rested") ? 500 : 0;
 }
 
+/* Stands there until the file `gate` exists; says so in a file beside it. */
+static int
+stand(sn_request *req, sn_response *res)
+{
+	const char *gate = sn_request_query(req, "gate");
+	char here[4096];
+	FILE *f;
+
+	if (!gate || snprintf(here, sizeof(here), "%s.here", gate) >= (int)sizeof(here))
+		return 400;
+	f = fopen(here, "a");
+	if (!f)
+		return 500;
+	fputc('x', f);
+	fclose(f);
+	while (access(gate, F_OK) != 0)
+		nap(2);
+	return sn_response_puts(res, "opened") ? 500 : 0;
+}
+
 static int
 sender(sn_request *req, sn_response *res)
 {
@@ -246,6 +267,8 @@ static const sn_route routes[] = {
 	{ .rule = "/native/pull", .handler = pulled, SN_HERE },
 	{ .rule = "/native/pulls-done", .handler = pulls_done, SN_HERE },
 	{ .rule = "/native/blocking", .handler = blocking, .flags = SN_BLOCKING, SN_HERE },
+	{ .rule = "/native/wait", .handler = stand, .flags = SN_BLOCKING, SN_HERE },
+	{ .rule = "/native/stand", .handler = stand, SN_HERE },
 	{ .rule = "/native/send", .handler = sender, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/send-refused", .handler = send_refused, SN_HERE },
 	{ .rule = "/both", .handler = text, .methods = "POST", .ctx = greeting, SN_HERE },

@@ -104,6 +104,13 @@ def test_pool(registry):
     assert [(r.use_process_pool, r.is_async) for r in registry] == [(True, False), (True, True)]
 
 
+def test_timeout(registry):
+    route("/a")(lambda request: {})
+    route("/b", timeout=2)(lambda request: {})
+    get("/c", timeout=0.5)(lambda request: {})
+    assert [r.timeout for r in registry] == [None, 2.0, 0.5]
+
+
 def no_parameter():
     pass
 
@@ -177,6 +184,11 @@ def test_bad_handlers(registry, handler, options, text):
         (("/x",), {"zzz": True}, TypeError, "known: methods"),
         (("/x",), {"use_process_pool": 1}, TypeError, "True or False"),
         (("/x",), {"endpoint": 1}, TypeError, "endpoint must be str"),
+        (("/x",), {"timeout": "5"}, TypeError, "timeout must be seconds"),
+        (("/x",), {"timeout": True}, TypeError, "timeout must be seconds"),
+        (("/x",), {"timeout": 0}, ValueError, "from 0.001 to 86400"),
+        (("/x",), {"timeout": float("nan")}, ValueError, "from 0.001 to 86400"),
+        (("/x",), {"timeout": 86401}, ValueError, "from 0.001 to 86400"),
     ],
 )
 def test_bad_arguments(registry, args, options, error, text):

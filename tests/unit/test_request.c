@@ -295,12 +295,42 @@ test_last_reference(void **state)
 	assert_false(sn_request_marked(req));
 	atomic_fetch_or(&req->marks, SN_MARK_GONE);
 	assert_true(sn_request_marked(req));
+	atomic_store(&req->marks, SN_MARK_STARTED);
+	assert_false(sn_request_marked(req));
 	assert_ptr_equal(sn_request_ref(req), req);
 	sn_request_unref(req);
 	assert_int_equal(owner, 0);
 	sn_request_unref(req);
 	assert_int_equal(owner, 1);
 	assert_int_equal(json_freed, 1);
+}
+
+/* Executor and I/O thread agree on whether it ran. */
+static void
+test_turns(void **state)
+{
+	(void)state;
+	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	req->queued_ms = 100;
+	assert_int_equal(sn_request_begin(req, 200, 100), 0);
+	assert_int_equal(req->started_ms, 200);
+	assert_int_equal(atomic_load(&req->marks), SN_MARK_STARTED);
+	assert_false(sn_request_expire(req)); /* too late */
+	assert_false(sn_request_marked(req));
+
+	atomic_store(&req->marks, 0);
+	assert_int_equal(sn_request_begin(req, 201, 100), SN_EAGAIN);
+	assert_true(sn_request_marked(req));
+	assert_int_equal(sn_request_begin(req, 201, 100), SN_EGONE); /* the caller has answered */
+
+	atomic_store(&req->marks, 0);
+	assert_true(sn_request_expire(req));
+	assert_int_equal(sn_request_begin(req, 150, 0), SN_EGONE);
+
+	atomic_store(&req->marks, SN_MARK_GONE);
+	assert_false(sn_request_expire(req));
+	assert_int_equal(sn_request_begin(req, 1000, 1), SN_EGONE);
+	sn_request_unref(req);
 }
 
 int
@@ -312,6 +342,7 @@ main(void)
 		cmocka_unit_test(test_content_length), cmocka_unit_test(test_wants_json),
 		cmocka_unit_test(test_resolve),        cmocka_unit_test(test_values),
 		cmocka_unit_test(test_arena),          cmocka_unit_test(test_last_reference),
+		cmocka_unit_test(test_turns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The time of a request that was handed to an executor: its turn must come within
+ * timeouts.queue (else 503, and it never runs), then its handler answer within
+ * timeouts.request or its route's own time (else 504). One timer, the connection's,
+ * looks after both. I/O threads only.
+ */
+#include "base/log.h"
+#include "server/conn_priv.h"
+
+static int64_t
+handling_ms(const struct sn_context *ctx, const struct sn_endpoint *ep)
+{
+	return ep->timeout_ms ? ep->timeout_ms : ctx->ms.request;
+}
+
+int64_t
+sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep)
+{
+	int64_t handling = handling_ms(ctx, ep);
+	return ctx->ms.queue < handling ? ctx->ms.queue : handling;
+}
+
+/* True: no executor takes the request any more; it is answered. */
+static bool
+expire(struct sn_exchange *x, struct sn_request *req)
+{
+	if (!sn_request_expire(req))
+		return false;
+	sn_log_for(SN_LOG_DEBUG, req->id, "not begun within timeouts.queue; answered 503");
+	sn_sink_error(x, 503, "the request waited too long for its turn", 0);
+	sn_exchange_cancel(x, req);
+	return true;
+}
+
+static void
+end_handling(struct sn_exchange *x, struct sn_request *req)
+{
+	const struct sn_endpoint *ep = req->endpoint;
+	if (sn_sink_error(x, 504, "the handler did not answer in time", 0) < 0)
+		return; /* it was just in time */
+	atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
+	sn_log_for(SN_LOG_WARNING, req->id, "%s %s: no answer from %s within %s; answered 504",
+	           req->method_name, req->path.path, ep->name,
+	           ep->timeout_ms ? "its route's timeout" : "timeouts.request");
+	sn_exchange_cancel(x, req);
+}
+
+static bool
+has_started(const struct sn_request *req)
+{
+	return atomic_load_explicit(&req->marks, memory_order_acquire) & SN_MARK_STARTED;
+}
+
+/* While the request waits it is looked at as often as its handler would have to be
+ * stopped, were it begun right after. */
+void
+sn_timeout_look(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	const struct sn_context *ctx = c->io->ctx;
+	struct sn_request *req = sn_request_ref(x->req);
+	int64_t now = c->io->now_ms, limit = handling_ms(ctx, req->endpoint);
+	int64_t due = req->queued_ms + ctx->ms.queue;
+	bool started = has_started(req);
+	if (!started && now >= due) {
+		if (expire(x, req))
+			goto out;
+		started = has_started(req);
+	}
+	if (started)
+		due = req->started_ms + limit;
+	else if (due > now + limit)
+		due = now + limit;
+	if (started && now >= due)
+		end_handling(x, req);
+	else
+		sn_wheel_set(&c->io->wheel, &c->timer, due);
+out:
+	sn_request_unref(req);
+}
