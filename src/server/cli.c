@@ -229,7 +229,12 @@ serve(struct sn_conf *conf, const struct cli *cli, const struct sn_tables *table
 {
 	struct sn_why why;
 	struct sn_listeners ls;
-	if (open_log(conf, &why) < 0 || sn_listeners_open(&ls, conf, &why) < 0) {
+	int rc = open_log(conf, &why);
+	if (rc == 0) {
+		sn_listeners_warn_unnamed(conf);
+		rc = sn_listeners_open(&ls, conf, &why);
+	}
+	if (rc < 0) {
 		fprintf(stderr, "snacgi: %s\n", why.text);
 		return 1;
 	}
@@ -245,7 +250,7 @@ serve(struct sn_conf *conf, const struct cli *cli, const struct sn_tables *table
 		             : sn_supervise(conf, tables, &ls);
 		sn_process_remove_pid(conf->pid_file);
 	}
-	sn_listeners_close(&ls, true);
+	sn_listeners_close(&ls);
 	sn_log_info(status == 0 ? "stopped" : "ended with an error");
 	if (!clean)
 		_exit(status); /* a handler still runs: returning would pull the ground from under it */

@@ -7,6 +7,8 @@
 #ifndef SN_SERVER_LISTENER_H
 #define SN_SERVER_LISTENER_H
 
+#include <sys/types.h>
+
 #include "conf/conf.h"
 #include "transport/wire.h"
 
@@ -15,7 +17,7 @@ struct sn_listener {
 	const struct sn_wire_ops *wire;
 	const struct sn_conf_listen *conf; /* borrowed from the configuration */
 	bool tcp;
-	bool unlink_path;   /* we made the file: remove it at the end */
+	pid_t maker;        /* of the socket's file: that process removes it; 0: nobody */
 	uint64_t dev, ino;  /* of the file we made: only that one is removed */
 	char name[160];     /* "unix:/run/x.sock", with the real port */
 };
@@ -29,9 +31,13 @@ struct sn_listeners {
  * LISTEN_PID is ours, else descriptor 0 when it is a listening socket, else SN_ECONF
  * with what to do. */
 int sn_listeners_open(struct sn_listeners *ls, const struct sn_conf *conf, struct sn_why *why);
-/* Nobody can connect any more; the rest of the struct stays usable. */
+/* Warns of sockets that systemd passes and `conf` does not name: who connects there
+ * would wait in vain. For a program that owns the process, before sn_listeners_open. */
+void sn_listeners_warn_unnamed(const struct sn_conf *conf);
+/* Nobody can connect any more; the rest of the struct stays usable. The process that
+ * made a socket's file removes it; one that was forked from it does not. */
 void sn_listeners_shut(struct sn_listeners *ls);
-/* Closes; removes the files we made when `unlink_files`. */
-void sn_listeners_close(struct sn_listeners *ls, bool unlink_files);
+/* The same, and frees. */
+void sn_listeners_close(struct sn_listeners *ls);
 
 #endif

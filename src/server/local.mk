@@ -9,7 +9,8 @@ SN_SOURCES += \
 	src/server/exec.c \
 	src/server/input.c \
 	src/server/iothread.c src/server/iothread.h \
-	src/server/listener.c src/server/listener.h \
+	src/server/listen_adopt.c src/server/listen_tcp.c src/server/listen_unix.c \
+	src/server/listener.c src/server/listener.h src/server/listener_priv.h \
 	src/server/output.c \
 	src/server/print_config.c src/server/print_config.h \
 	src/server/process.c src/server/process.h \

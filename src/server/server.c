@@ -107,7 +107,7 @@ sn_server_start(sn_server *srv)
 	if (rc < 0) {
 		if (sn_worker_stop(w, 1000, NULL, NULL))
 			sn_worker_free(w);
-		sn_listeners_close(&srv->listeners, true);
+		sn_listeners_close(&srv->listeners);
 		return rc;
 	}
 	pthread_mutex_lock(&srv->mtx);
@@ -130,7 +130,7 @@ sn_server_stop(sn_server *srv)
 	pthread_mutex_unlock(&srv->mtx);
 	if (ended)
 		sn_worker_free(w); /* else its threads still use it: left to the end of the process */
-	sn_listeners_close(&srv->listeners, true);
+	sn_listeners_close(&srv->listeners);
 	return ended ? 0
 	             : sn_why_set(&srv->why, SN_EAGAIN,
 	                          "handlers were still running after timeouts.shutdown; they were left alone");

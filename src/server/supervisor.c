@@ -137,7 +137,7 @@ become_worker(struct supervisor *s, unsigned i, int ready, pid_t parent)
 	int status = sn_worker_run(s->conf, s->tables, s->ls, ready, i, true, &clean);
 	if (!clean)
 		_exit(status);
-	sn_listeners_close(s->ls, false);
+	sn_listeners_close(s->ls);
 	free(s->child);
 	exit(status);
 }
