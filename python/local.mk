@@ -22,5 +22,7 @@ dist_snaxumpy_DATA = \
 dist_snacgipy_DATA += \
 	python/snacgi/_loop.py \
 	python/snacgi/_pool.py \
+	python/snacgi/_poolproc.py \
+	python/snacgi/_poolwork.py \
 	python/snacgi/_runtime.py
 dist_pkgpylib_DATA = python/_snacgi.pyi

@@ -6,6 +6,11 @@ and one call at a time, so a worker that dies takes only its own call with it:
 the standard ProcessPoolExecutor fails every pending call then, and cannot say
 which process runs which. The executor object stays the same over all of this.
 
+A running call can be cancelled: its process is killed and replaced. Whoever
+ends a call (its thread with the answer, a cancel, the time-out) first takes it
+out of `_Worker._call` under the worker's lock, so it ends once; a process that
+was killed for a call is never given another one.
+
 Processes come from a fork server, never from a fork of the daemon (which has
 threads). They ignore SIGINT, and die with the daemon, even when it is killed.
 
@@ -15,35 +20,31 @@ Private: users see a ``concurrent.futures.Executor``.
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextvars
 import functools
-import importlib
 import itertools
 import logging
-import multiprocessing
-import multiprocessing.forkserver
 import os
-import pickle
-import queue as _queue
-import signal
-import sys
 import threading
 import time
-import traceback
-from concurrent.futures import Executor, Future
+import weakref
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
-from typing import Any, Callable, Iterable, Iterator, Sequence
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
-from .exceptions import ServiceUnavailable
+from ._poolproc import Died, PoolProcess, TooSlow, pack
+from .exceptions import GatewayTimeout, ServiceUnavailable
 
-__all__ = ["BrokenProcessPool", "PoolExecutor", "PoolFull"]
+__all__ = ["BrokenProcessPool", "PoolExecutor", "PoolFull", "PoolTimeout", "WorkerDied"]
 
 _log = logging.getLogger("snacgi.pool")
+_os: Any = os  # eventfd is newer than what type checkers know of
 
-_PR_SET_PDEATHSIG = 1
-_RESTART_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)  # before a new process, by failures in a row
+_START = 120.0  # seconds for a process to import the user's modules
 _END_GRACE = 2.0  # seconds for an idle worker to leave by itself
+_LOOK = 0.1  # seconds between two looks of a thread that waits for room
 
 
 class PoolFull(ServiceUnavailable):
@@ -55,149 +56,122 @@ class PoolFull(ServiceUnavailable):
         super().__init__(retry_after=1)
 
 
-# ---- in the worker process ---------------------------------------------------
+class WorkerDied(ServiceUnavailable, BrokenProcessPool):
+    """The process died in this call: a 503 unless the handler catches it."""
 
+    description = "A process that worked on the answer died."
 
-class _RemoteTraceback(Exception):
-    """Shows the worker's traceback as the cause, like concurrent.futures."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(retry_after=1)
+        self.detail = detail
 
     def __str__(self) -> str:
-        return self.text
+        return self.detail
 
 
-def _rebuild(exc: BaseException, text: str) -> BaseException:
-    exc.__cause__ = _RemoteTraceback(text)
-    return exc
+class PoolTimeout(GatewayTimeout, TimeoutError):
+    """The call ran longer than it may, and its process was killed: a 504 unless caught."""
+
+    description = "The work for the answer took too long."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__()
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
-class _Failure:
-    """An exception on its way home, with its traceback as text."""
-
-    def __init__(self, exc: BaseException) -> None:
-        text = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
-        exc.__traceback__ = None
-        exc.__cause__ = exc.__context__ = None
-        self.exc = exc
-        self.text = f'\n"""\n{text}"""'
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.exc, self.text)
+# ---- calls -------------------------------------------------------------------
 
 
-def _die_with_parent() -> None:
-    """The kernel kills this process when the fork server ends, which ends with the daemon: at
-    the end of a pipe whose other end the daemon holds. But so does every worker, as Python
-    starts it, and none would ever end while one is busy: ours is closed."""
-    server: Any = multiprocessing.forkserver._forkserver
-    alive = getattr(server, "_forkserver_alive_fd", None)
-    if alive is not None:
-        server._forkserver_alive_fd = None
-        os.close(alive)
-    try:
-        import ctypes
+class _Scope:
+    """The calls that one handler has submitted. The handler's context is the only owner, so
+    it ends with the handler."""
 
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):  # no libffi: it ends after its call
-        pass
-    if os.getppid() == 1:  # it was gone before we asked
-        os._exit(1)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: weakref.WeakSet[PoolFuture] = weakref.WeakSet()
+        self.cancelled = False
 
+    def add(self, future: PoolFuture) -> None:
+        with self._lock:
+            self._futures.add(future)
 
-def _dumps(value: object) -> bytes:
-    try:
-        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # multiprocessing's own objects need its pickler, which is slow
-        return bytes(ForkingPickler.dumps(value, pickle.HIGHEST_PROTOCOL))
+    def cancel(self) -> int:
+        with self._lock:
+            self.cancelled = True
+            futures = list(self._futures)
+        return sum(not future.done() and future.cancel() for future in futures)
 
 
-def _dump(ok: bool, value: object) -> bytes:
-    return _dumps((ok, value))
+_scope: contextvars.ContextVar[Optional[_Scope]] = contextvars.ContextVar("snacgi_pool_scope", default=None)
+_scopes: dict[int, weakref.ref[_Scope]] = {}  # by thread: of the handler that it runs
 
 
-def _run(job: bytes) -> bytes:
-    try:
-        fn, args, kwargs = pickle.loads(job)
-        return _dump(True, fn(*args, **kwargs))
-    except BaseException as exc:  # sys.exit() in a function is its call's failure
-        try:
-            data = _dump(False, _Failure(exc))
-            pickle.loads(data)  # some exceptions pickle, and cannot be read back
-            return data
-        except Exception:
-            text = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
-            return _dump(False, _Failure(RuntimeError(f"{type(exc).__name__}: {exc}\n{text}")))
+def _enter_scope() -> _Scope:
+    scope = _scope.get()
+    if scope is None:
+        scope = _Scope()
+        _scope.set(scope)
+        _scopes[threading.get_ident()] = weakref.ref(scope)
+    return scope
 
 
-def _work(conn: Connection, modules: Sequence[str], initializer: Callable[..., object] | None,
-          initargs: tuple[Any, ...]) -> None:
-    """The worker process: one answer for each call, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
-    try:
-        for name in modules:
-            importlib.import_module(name)
-        if initializer is not None:
-            initializer(*initargs)
-    except BaseException:
-        conn.send((False, traceback.format_exc()))
-        return
-    conn.send((True, os.getpid()))
-    while True:
-        try:
-            job = conn.recv_bytes()
-        except (EOFError, OSError):
-            break
-        answer = _run(job)
-        del job
-        try:
-            conn.send_bytes(answer)
-        except OSError:
-            break
-        del answer
-    sys.stdout.flush()
-    sys.stderr.flush()
+class PoolFuture(Future[Any]):
+    """A Future whose cancel() ends a running call as well."""
 
+    def __init__(self, call: _Call) -> None:
+        super().__init__()
+        self._call = weakref.ref(call)  # the queue's, then its worker's
+        self._killed = False
 
-# ---- in the daemon ---------------------------------------------------------------
+    def cancel(self) -> bool:
+        """As Future.cancel; a call that runs already is ended by killing its process."""
+        call = self._call()
+        if super().cancel():
+            if call is not None:
+                call.pool._withdraw(call)
+            return True
+        if call is None or call.worker is None or not call.worker.take_from(call):
+            return self._killed
+        self._killed = True
+        self.set_exception(CancelledError())
+        return True
+
+    def cancelled(self) -> bool:
+        return self._killed or super().cancelled()
+
+    def exception(self, timeout: Optional[float] = None) -> Optional[BaseException]:
+        exc = super().exception(timeout)
+        if self._killed and exc is not None:
+            raise exc
+        return exc
 
 
 class _Call:
-    __slots__ = ("args", "fn", "future", "kwargs")
+    __slots__ = ("__weakref__", "args", "fn", "future", "kwargs", "pool", "retry", "timeout", "worker")
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.future: Future[Any] = Future()
+    def __init__(self, pool: PoolExecutor, fn: Callable[..., Any], args: tuple[Any, ...],
+                 kwargs: dict[str, Any], timeout: float, retry: bool) -> None:
+        self.pool = pool
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+        self.timeout = timeout
+        self.retry = retry
+        self.worker: Optional[_Worker] = None
+        self.future = PoolFuture(self)
+
+    @property
+    def name(self) -> str:
+        fn = self.fn
+        while isinstance(fn, functools.partial) and fn.args and fn.func is _run_chunk:
+            fn = fn.args[0]
+        return f"{getattr(fn, '__module__', '?')}.{getattr(fn, '__qualname__', repr(fn))}"
 
 
-class _Died(Exception):
-    """The worker is gone; `started` tells whether it may have run the call."""
-
-    def __init__(self, started: bool) -> None:
-        super().__init__(started)
-        self.started = started
-
-
-_fork_lock = threading.Lock()
-
-
-def _ensure_fork_server() -> None:
-    """Starts the fork server when it does not run, able to find our package and the user's."""
-    with _fork_lock:
-        before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-        try:
-            multiprocessing.forkserver.ensure_running()
-        finally:
-            if before is None:
-                del os.environ["PYTHONPATH"]
-            else:
-                os.environ["PYTHONPATH"] = before
+# ---- one process and its thread -----------------------------------------------
 
 
 class _Worker(threading.Thread):
@@ -206,137 +180,201 @@ class _Worker(threading.Thread):
     def __init__(self, pool: PoolExecutor, number: int) -> None:
         super().__init__(name=f"snacgi-pool-{number}", daemon=True)
         self.pool = pool
-        self.conn: Connection | None = None
-        self.process: Any = None
         self.ready = threading.Event()
-        self.error: str | None = None
+        self.error: Optional[str] = None
+        self.wake = _os.eventfd(0, _os.EFD_CLOEXEC | _os.EFD_NONBLOCK)
+        self.next: Optional[_Call] = None  # pool._lock
+        self._lock = threading.Lock()
+        self._call: Optional[_Call] = None  # _lock: the call that nobody has ended yet
+        self._spoiled = False  # _lock: the process was killed for a call
+        self.process: Optional[PoolProcess] = None  # changed by this thread only, under _lock
+        self._failures = 0
+        self._tasks = 0
+        # Staggered, or all would be replaced at once.
+        most = pool._max_tasks
+        self._tasks_left = most - most * number // (2 * pool._size) if most else 0
 
     # -- the process
 
     def _start(self) -> None:
-        _ensure_fork_server()
-        ours, theirs = multiprocessing.Pipe()
+        def born(process: PoolProcess) -> None:
+            with self._lock:
+                self.process = process
+
         pool = self.pool
         try:
-            self.process = pool._context.Process(
-                target=_work, name=self.name,
-                args=(theirs, pool._modules, pool._initializer, pool._initargs))
-            self.process.start()
+            PoolProcess(self.name, pool._modules, pool._initializer, pool._initargs, _START, born)
         except BaseException:
-            ours.close()
+            with self._lock:
+                self.process = None
             raise
-        finally:
-            theirs.close()
-        self.conn = ours
-        try:
-            ok, what = ours.recv()
-        except (EOFError, OSError):
-            raise RuntimeError("the worker process died while it started") from None
-        if not ok:
-            raise RuntimeError("a module cannot be imported in a worker process of the pool, which "
-                               f"imports what the daemon imports:\n{what}")
+        self._tasks = 0
+        if pool._killing.is_set():
+            self.kill()
 
     def _end(self, grace: float) -> None:
-        conn, process = self.conn, self.process
-        self.conn = self.process = None
-        if conn is not None:
-            conn.close()
-        if process is not None and process.pid is not None:
-            process.join(grace)
-            if process.exitcode is None:
-                process.kill()
-                process.join(1.0)
-            try:
-                process.close()
-            except ValueError:  # not even SIGKILL: the kernel holds it
-                pass
+        with self._lock:
+            process, self.process = self.process, None
+        if process is not None:
+            process.close(grace)
 
-    def _restart(self) -> None:
-        """A new process in place of a dead one; pauses grow while that fails."""
-        for pause in itertools.chain(_RESTART_PAUSES, itertools.repeat(_RESTART_PAUSES[-1])):
-            self._end(0.0)
-            if self.pool._closing.wait(pause):
-                return
+    def kill(self) -> None:
+        """Any thread."""
+        with self._lock:
+            if self.process is not None:
+                self.process.kill()
+
+    def _renew(self, grace: float = 0.0) -> None:
+        """A new process in place of the old one; pauses grow while they fail."""
+        self._end(grace)
+        while not self.pool._killing.wait(_PAUSES[min(self._failures, len(_PAUSES) - 1)]):
             try:
                 self._start()
                 return
             except Exception as exc:
+                self._failures += 1
                 _log.error("A worker of the process pool could not be started again: %s", exc)
 
     # -- calls
 
-    def _exchange(self, job: bytes) -> Any:
-        conn = self.conn
-        if conn is None:
-            raise _Died(False)
-        try:
-            conn.send_bytes(job)
-        except OSError:
-            raise _Died(False) from None
-        try:
-            return conn.recv_bytes()
-        except (EOFError, OSError):
-            raise _Died(True) from None
+    def take_from(self, call: _Call) -> bool:
+        """Any thread: ends the call's run. True: the caller must end its future."""
+        with self._lock:
+            if self._call is not call:
+                return False
+            self._call = None
+            self._spoiled = True
+            if self.process is not None:
+                self.process.kill()
+            return True
+
+    def _settle(self, call: _Call) -> bool:
+        """True when the call is still this thread's to end."""
+        with self._lock:
+            mine = self._call is call
+            self._call = None
+            return mine
+
+    def _exchange(self, call: _Call, job: bytes) -> tuple[bool, Any]:
+        """Died only when the call has begun in a process that then died."""
+        deadline = time.monotonic() + call.timeout if call.timeout else None
+        while True:
+            process = self.process
+            if process is None or self.pool._killing.is_set():
+                raise Died(True)
+            try:
+                return process.exchange(job, deadline)
+            except Died as died:
+                with self._lock:
+                    if self._call is not call:
+                        raise
+                self._failures += 1
+                if died.started:
+                    self._report(call, process)
+                    if not call.retry:
+                        raise
+                    call.retry = False
+                self._renew()
+
+    def _report(self, call: _Call, process: PoolProcess) -> None:
+        if not self.pool._killing.is_set():
+            _log.error("Process %d of the pool died in %s (%s)%s; other calls are not affected", process.pid,
+                       call.name, process.fate(), ": the call runs once more" if call.retry else "")
 
     def _serve(self, call: _Call) -> None:
         future = call.future
+        with self._lock:
+            self._call = call
+        call.worker = self
         if not future.set_running_or_notify_cancel():
+            self._settle(call)
             return
+        exc: Optional[BaseException] = None
+        ok, value = True, None
         try:
-            job = _dumps((call.fn, call.args, call.kwargs))
-            try:
-                answer = self._exchange(job)
-            except _Died as died:
-                if died.started:
-                    raise
-                self._restart()  # it had died idle: the call has not begun
-                answer = self._exchange(job)
-            ok, value = pickle.loads(answer)
-        except _Died:
-            exit_code = self._exit_code()
-            future.set_exception(BrokenProcessPool(
-                f"the worker process died in this call ({exit_code}); other calls are not affected"))
-            self._restart()
-        except BaseException as exc:  # it cannot be pickled, or not read back
+            ok, value = self._exchange(call, pack(call.fn, call.args, call.kwargs))
+            self._failures = 0
+        except Died:
+            exc = WorkerDied(f"the worker process died in this call of {call.name} "
+                             f"({self.process.fate() if self.process else 'not running'}); "
+                             "other calls are not affected")
+            self._spoil()
+        except TooSlow:
+            _log.error("Process %d of the pool was killed: %s ran longer than %g seconds",
+                       self.process.pid if self.process else 0, call.name, call.timeout)
+            exc = PoolTimeout(f"{call.name} ran longer than {call.timeout:g} seconds")
+            self._spoil()
+        except BaseException as other:  # it cannot be pickled, or not read back
+            exc = other
+        if not ok:
+            exc = value
+        self._tasks += 1
+        if not self._settle(call):
+            return
+        if exc is not None:
             future.set_exception(exc)
         else:
-            if ok:
-                future.set_result(value)
-            else:
-                future.set_exception(value)
+            future.set_result(value)
 
-    def _exit_code(self) -> str:
-        if self.process is None:
-            return "not running"
-        self.process.join(1.0)
-        code = self.process.exitcode
-        if code is None:
-            return "it closed its pipe"
-        if code < 0:
+    def _spoil(self) -> None:
+        with self._lock:
+            self._spoiled = True
+
+    def _look_after(self) -> None:
+        """Between two calls: a process that was killed, or has done its share, is replaced."""
+        with self._lock:
+            spoiled, self._spoiled = self._spoiled, False
+        if spoiled or (self.process is not None and self.process.ended()):
+            self._renew()
+        elif self._tasks_left and self._tasks >= self._tasks_left:
+            self._tasks_left = self.pool._max_tasks
+            self._renew(_END_GRACE)
+
+    # -- the thread
+
+    def _take(self) -> Optional[_Call]:
+        """The next call; None when the pool is shut and nothing waits."""
+        pool = self.pool
+        while True:
+            with pool._lock:
+                call, self.next = self.next, None
+                if call is None and pool._waiting:
+                    call = pool._waiting.popleft()
+                    pool._room.notify()
+                if call is not None:
+                    return call
+                if pool._shut:
+                    return None
+                if self not in pool._idle:
+                    pool._idle.append(self)
+            process = self.process
+            if process is not None:
+                process.wait_idle(self.wake)
             try:
-                return f"signal {signal.Signals(-code).name}"
-            except ValueError:
-                return f"signal {-code}"
-        return f"exit status {code}"
+                _os.eventfd_read(self.wake)
+            except BlockingIOError:  # it died idle
+                with pool._lock:
+                    if self in pool._idle:
+                        pool._idle.remove(self)
+                self._look_after()
 
     def run(self) -> None:
-        pool = self.pool
         try:
             self._start()
         except Exception as exc:
             self.error = str(exc)
-            self._end(0.0)
         self.ready.set()
-        if self.error is not None:
-            return
-        while True:
-            call = pool._queue.get()
+        while self.error is None:
+            call = self._take()
             if call is None:
                 break
-            pool._room.release()
             self._serve(call)
             del call  # its arguments may be large, and the next call may be far
+            self._look_after()
         self._end(_END_GRACE)
+
+
+# ---- the executor -----------------------------------------------------------------
 
 
 def _run_chunk(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -349,38 +387,91 @@ def _chunks(size: int, iterables: tuple[Iterable[Any], ...]) -> Iterator[tuple[t
         yield chunk
 
 
-class PoolExecutor(Executor):
+class _Calls(Executor):
+    """What the pool and its views have in common: Executor's methods over _submit()."""
+
+    _pool: PoolExecutor
+    _timeout = 0.0
+    _retry = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As Executor.submit; `fn`, arguments and result must be picklable."""
+        pool = self._pool
+        return pool._submit(_Call(pool, fn, args, kwargs, self._timeout or pool._call_timeout, self._retry))
+
+    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: Optional[float] = None,
+            chunksize: int = 1, **kwargs: Any) -> Iterator[Any]:
+        """As ProcessPoolExecutor.map."""
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        results = super().map(functools.partial(_run_chunk, fn), _chunks(chunksize, iterables),
+                              timeout=timeout, **kwargs)
+        return itertools.chain.from_iterable(results)
+
+    def with_timeout(self, seconds: float) -> _Calls:
+        """The same pool; a call submitted through it runs for `seconds` at most, its wait for a
+        process not counted. Then its process is killed, and PoolTimeout (a TimeoutError) raised."""
+        if not seconds > 0:
+            raise ValueError("seconds must be above 0")
+        return _View(self._pool, float(seconds), self._retry)
+
+    def _retrying(self) -> _Calls:
+        return _View(self._pool, self._timeout, True)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+class _View(_Calls):
+    """The pool, with what is to be different for the calls submitted through it."""
+
+    def __init__(self, pool: PoolExecutor, timeout: float, retry: bool) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._retry = retry
+
+
+class PoolExecutor(_Calls):
     """An Executor over worker processes that outlives any of them.
 
     `max_workers` processes; at most `queue` calls wait: one more blocks the
     calling thread until there is room, or raises PoolFull inside an event
     loop, which must not be blocked. `modules` are imported in every worker,
-    then `initializer(*initargs)` runs there.
+    then `initializer(*initargs)` runs there. A process is replaced after
+    `max_tasks_per_child` calls; a call runs `call_timeout` seconds at most
+    (0: no limit, both).
     """
 
     def __init__(self, max_workers: int, *, queue: int = 1024, modules: Sequence[str] = (),
-                 initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = (),
-                 owned: bool = False) -> None:
+                 initializer: Optional[Callable[..., object]] = None, initargs: tuple[Any, ...] = (),
+                 max_tasks_per_child: int = 0, call_timeout: float = 0.0, owned: bool = False) -> None:
         if max_workers < 1:
             raise ValueError("max_workers must be at least 1")
         if queue < 1:
             raise ValueError("queue must be at least 1")
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
+        if max_tasks_per_child < 0 or call_timeout < 0:
+            raise ValueError("max_tasks_per_child and call_timeout must not be negative")
+        self._pool = self
+        self._size = max_workers
+        self._most = queue
         self._modules = tuple(modules)
         self._initializer = initializer
         self._initargs = initargs
+        self._max_tasks = max_tasks_per_child
+        self._call_timeout = call_timeout
         self._owned = owned
-        self._queue: Any = _queue.SimpleQueue()
-        self._room = threading.Semaphore(queue)
-        self._closing = threading.Event()
+        self._killing = threading.Event()
         self._lock = threading.Lock()
-        self._shut = False
+        self._room = threading.Condition(self._lock)
+        self._waiting: collections.deque[_Call] = collections.deque()  # _lock
+        self._idle: list[_Worker] = []  # _lock; the last one used is the next
+        self._shut = False  # _lock
         self._workers = [_Worker(self, n) for n in range(max_workers)]
         for worker in self._workers:
+            weakref.finalize(worker, os.close, worker.wake).atexit = False
             worker.start()
 
-    def wait_ready(self, timeout: float | None = None) -> None:
+    def wait_ready(self, timeout: Optional[float] = None) -> None:
         """Returns when every worker is warm; RuntimeError with the reason when one fails."""
         deadline = None if timeout is None else time.monotonic() + timeout
         for worker in self._workers:
@@ -390,28 +481,56 @@ class PoolExecutor(Executor):
             if worker.error is not None:
                 raise RuntimeError(worker.error)
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As Executor.submit; `fn`, arguments and result must be picklable."""
-        if not self._room.acquire(blocking=False):
-            if asyncio._get_running_loop() is not None:
-                raise PoolFull
-            self._room.acquire()
-        call = _Call(fn, args, kwargs)
+    # -- calls
+
+    def _submit(self, call: _Call) -> Future[Any]:
+        in_loop = asyncio._get_running_loop() is not None
+        scope = None if in_loop else _enter_scope()
         with self._lock:
-            if self._shut:
-                self._room.release()
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            self._queue.put(call)
+            while True:
+                if self._shut:
+                    raise RuntimeError("cannot schedule new futures after shutdown")
+                if scope is not None and scope.cancelled:
+                    raise CancelledError
+                if self._idle:
+                    worker = self._idle.pop()
+                    worker.next = call
+                    _os.eventfd_write(worker.wake, 1)
+                    break
+                if len(self._waiting) < self._most:
+                    self._waiting.append(call)
+                    break
+                if in_loop:
+                    raise PoolFull
+                self._room.wait(_LOOK)
+        if scope is not None:
+            scope.add(call.future)
+            if scope.cancelled:
+                call.future.cancel()
         return call.future
 
-    def map(self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None,
-            chunksize: int = 1, **kwargs: Any) -> Iterator[Any]:
-        """As ProcessPoolExecutor.map."""
-        if chunksize < 1:
-            raise ValueError("chunksize must be >= 1.")
-        results = super().map(functools.partial(_run_chunk, fn), _chunks(chunksize, iterables),
-                              timeout=timeout, **kwargs)
-        return itertools.chain.from_iterable(results)
+    def _withdraw(self, call: _Call) -> None:
+        """It was cancelled while it waited: its place is another's."""
+        with self._lock:
+            try:
+                self._waiting.remove(call)
+            except ValueError:  # a worker has it, and will see
+                return
+            self._room.notify()
+        call.future.set_running_or_notify_cancel()
+
+    def cancel_thread(self, ident: int) -> int:
+        """Cancels what the handler that runs in the thread `ident` (threading.get_ident()) has
+        submitted and still wants: queued calls are dropped, the processes of running ones
+        killed, and the handler, where it waits for one of them, gets CancelledError. Calls that
+        earlier handlers of that thread left behind go on. The number of calls cancelled; any
+        thread, any number of times. Async handlers need it not: a cancelled task cancels
+        the future it awaits."""
+        reference = _scopes.get(ident)
+        scope = reference() if reference is not None else None
+        return scope.cancel() if scope is not None else 0
+
+    # -- the end
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As Executor.shutdown. The server's own pool serves every request: a handler that
@@ -421,46 +540,25 @@ class PoolExecutor(Executor):
             return
         self._close(None if wait else 0.0, cancel_futures)
 
-    def _close(self, timeout: float | None, cancel_futures: bool = False) -> bool:
+    def _close(self, timeout: Optional[float], cancel_futures: bool = False) -> bool:
         """Ends the workers after the calls that wait; False when some are still busy."""
         with self._lock:
-            first = not self._shut
             self._shut = True
-        if cancel_futures:
-            self._cancel_waiting()
-        if first:
-            for _ in self._workers:
-                self._queue.put(None)
+            self._room.notify_all()
+            waiting = list(self._waiting) if cancel_futures else []
+            for worker in self._workers:
+                _os.eventfd_write(worker.wake, 1)
+        for call in waiting:
+            call.future.cancel()
         deadline = None if timeout is None else time.monotonic() + timeout
         for worker in self._workers:
             worker.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return not any(worker.is_alive() for worker in self._workers)
 
-    def _cancel_waiting(self) -> None:
-        ends = 0
-        while True:
-            try:
-                call = self._queue.get_nowait()
-            except _queue.Empty:
-                break
-            if call is None:
-                ends += 1
-                continue
-            self._room.release()
-            call.future.cancel()
-            call.future.set_running_or_notify_cancel()
-        for _ in range(ends):
-            self._queue.put(None)
-
     def _kill(self) -> None:
         """For the end of the daemon: no call is waited for any more."""
-        self._closing.set()
+        self._killing.set()
         self._close(0.0, cancel_futures=True)
         for worker in self._workers:
-            process = worker.process
-            if process is not None and process.pid is not None:
-                try:
-                    process.kill()
-                except (OSError, ValueError):
-                    pass
+            worker.kill()
         self._close(1.0)

@@ -17,7 +17,7 @@ import _snacgi
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout")
+_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent")
 
 _LONGEST = 86400  # seconds, as in snacgi.conf
 
@@ -36,6 +36,7 @@ class Route:
     file: str
     line: int
     timeout: Optional[float] = None  #: seconds; None: timeouts.request
+    idempotent: bool = False  #: a pool call whose process died may run once more
 
 
 #: In the order of registration.
@@ -164,6 +165,7 @@ def route(
     use_process_pool: bool = False,
     endpoint: Optional[str] = None,
     timeout: Optional[float] = None,
+    idempotent: bool = False,
     **options: Any,
 ) -> Callable[[Handler], Handler]:
     """Decorator: this function answers requests whose path matches ``rule``.
@@ -176,6 +178,8 @@ def route(
     timeout: seconds that the function may take, in place of the configuration's
         timeouts.request; then the client is answered 504 and the function is
         ended where that is possible.
+    idempotent: with use_process_pool, a call whose process died is run once more, by
+        another process, before it fails.
 
     The function is called with the Request and is returned unchanged, so that
     several rules can stand above one function and tests can call it. A function
@@ -192,6 +196,10 @@ def route(
     names = _check_methods(methods)
     if not isinstance(use_process_pool, bool):
         raise TypeError(f"use_process_pool must be True or False, not {use_process_pool!r}")
+    if not isinstance(idempotent, bool):
+        raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
+    if idempotent and not use_process_pool:
+        raise TypeError("idempotent=True speaks of calls in the process pool: add use_process_pool=True")
     if endpoint is not None and not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be str, not {endpoint!r}")
     timeout = _check_timeout(timeout)
@@ -211,6 +219,7 @@ def route(
                 file=code.co_filename if code is not None else "",
                 line=code.co_firstlineno if code is not None else 0,
                 timeout=timeout,
+                idempotent=idempotent,
             )
         )
         return func

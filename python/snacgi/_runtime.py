@@ -19,7 +19,7 @@ from ._loop import cancel_later, new_loop
 from ._loop import run as run_loop
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "new_loop",
-           "prepare", "run_loop", "start_pool"]
+           "prepare", "retrying", "run_loop", "start_pool"]
 
 # Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
 # what every short handler and every turn of the event loop waits beside one that computes.
@@ -51,27 +51,34 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
     return result
 
 
-def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, str, int, float]]:
+def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, bool, str, int, float]]:
     """What @route has recorded, in order; a time-out of 0 is the server's."""
     return [(r.rule, ", ".join(r.methods), r.handler, r.name, bool(r.is_async),
-             bool(r.use_process_pool), r.file or "", int(r.line or 0), r.timeout or 0.0)
-            for r in _routing.registry]
+             bool(r.use_process_pool), bool(r.idempotent), r.file or "", int(r.line or 0),
+             r.timeout or 0.0) for r in _routing.registry]
 
 
 # ---- pool --------------------------------------------------------------------
 
 
-def start_pool(workers: int, queue: int, modules: Sequence[str]) -> Any:
+def start_pool(workers: int, queue: int, modules: Sequence[str], max_tasks: int,
+               call_timeout: float) -> Any:
     """A warm pool; RuntimeError with the worker's traceback when a module fails there."""
     from ._pool import PoolExecutor
 
-    pool = PoolExecutor(workers, queue=queue, modules=tuple(modules), owned=True)
+    pool = PoolExecutor(workers, queue=queue, modules=tuple(modules), max_tasks_per_child=max_tasks,
+                        call_timeout=call_timeout, owned=True)
     try:
         pool.wait_ready(_POOL_START)
     except BaseException:
         pool._kill()
         raise
     return pool
+
+
+def retrying(pool: Any) -> Any:
+    """The pool as routes with idempotent=True see it."""
+    return pool._retrying()
 
 
 def close_pool(pool: Any, timeout: float) -> None:

@@ -48,7 +48,7 @@ struct sn_conf {
 		bool dir_named;   /* set by the file or an option: must exist */
 		struct sn_strings modules;
 		char *venv;
-		unsigned dispatch_workers, pool_workers;
+		unsigned dispatch_workers, pool_workers, max_tasks_per_child;
 		char *json;       /* "builtin", "orjson" */
 		char *nan;        /* "error", "null" */
 		char *loop;       /* "asyncio", "uvloop" */
@@ -63,7 +63,7 @@ struct sn_conf {
 		unsigned headers, connections, async;
 	} limits;
 	struct { /* seconds */
-		double read, queue, request, write, idle, shutdown;
+		double read, queue, request, write, idle, pool, shutdown;
 	} timeouts;
 	struct {
 		char *level, *file, *access, *format;

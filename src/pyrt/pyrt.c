@@ -171,12 +171,12 @@ start_pool(struct sn_pyrt *rt)
 		else
 			PyTuple_SET_ITEM(names, (Py_ssize_t)i, s);
 	}
-	rt->pool = names ? sn_interp_call("start_pool", Py_BuildValue("(InN)", opt->pool_workers,
-	                                  (Py_ssize_t)opt->queue, names)) : NULL;
-	if (!rt->pool)
+	rt->pool = names ? sn_interp_call("start_pool", Py_BuildValue("(InNId)", opt->pool_workers,
+	                                  (Py_ssize_t)opt->queue, names, opt->pool_max_tasks,
+	                                  opt->pool_timeout)) : NULL;
+	if (!rt->pool || sn_pyroutes_set_pool(&rt->routes, rt->pool) < 0)
 		return sn_interp_fail(rt->why, "The process pool could not be started");
 	rt->pool_workers = opt->pool_workers;
-	sn_pyroutes_set_pool(&rt->routes, rt->pool);
 	return 0;
 }
 

@@ -18,6 +18,8 @@ struct sn_pyrt_options {
 	const char *package_path;   /* where snacgi/ and _snacgi are; NULL: compiled-in */
 	unsigned dispatch_workers;  /* >= 1; 1: sync handlers run in the runtime thread */
 	unsigned pool_workers;      /* >= 1; the pool starts only if a route asks for it */
+	unsigned pool_max_tasks;    /* calls after which a pool process is replaced; 0: never */
+	double pool_timeout;        /* seconds that a pool call may run; 0: no limit */
 	size_t queue;               /* requests waiting for sync threads; calls waiting for the pool */
 	size_t async_max;           /* coroutines in flight and requests waiting for the loop, since
 	                               one that waits costs no more than one that runs */

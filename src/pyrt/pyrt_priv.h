@@ -14,6 +14,7 @@ struct sn_pytarget {
 	PyObject *handler; /* owned; never dropped, since the interpreter stays */
 	PyObject *pool;    /* owned; the second argument, or NULL */
 	const char *name;
+	bool idempotent;   /* a pool call whose process died may run once more */
 };
 
 /* Calls the handler: new reference, or NULL with an exception. */

@@ -19,11 +19,11 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	struct sn_endpoint *e = &r->endpoints[i];
 	struct sn_why reason;
 	PyObject *handler;
-	int async, pool, line;
+	int async, pool, idempotent, line;
 	double timeout;
 
-	if (!PyArg_ParseTuple(tuple, "ssOsppsid", &rule, &methods, &handler, &name, &async, &pool,
-	                      &file, &line, &timeout))
+	if (!PyArg_ParseTuple(tuple, "ssOspppsid", &rule, &methods, &handler, &name, &async, &pool,
+	                      &idempotent, &file, &line, &timeout))
 		return sn_interp_fail(why, "A route cannot be read");
 	if (sn_method_parse(methods, &e->methods, &reason) < 0)
 		return sn_why_set(why, SN_EINVAL, "%s:%d: route %s: %s", file, line, rule, reason.text);
@@ -43,6 +43,7 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	if (!e->rule || !e->name || !e->file)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");
 	r->targets[i].name = e->name;
+	r->targets[i].idempotent = idempotent;
 	r->targets[i].handler = Py_NewRef(handler);
 	return 0;
 }
@@ -71,15 +72,22 @@ out:
 	return rc;
 }
 
-void
+int
 sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool)
 {
+	PyObject *retrying = sn_interp_call("retrying", PyTuple_Pack(1, pool));
+
+	if (!retrying)
+		return -1;
 	for (size_t i = 0; i < r->n; i++) {
 		enum sn_lane lane = r->endpoints[i].lane;
 
 		if (lane == SN_LANE_POOL || lane == SN_LANE_ASYNC_POOL)
-			Py_XSETREF(r->targets[i].pool, Py_NewRef(pool));
+			Py_XSETREF(r->targets[i].pool,
+			           Py_NewRef(r->targets[i].idempotent ? retrying : pool));
 	}
+	Py_DECREF(retrying);
+	return 0;
 }
 
 void

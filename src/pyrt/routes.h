@@ -17,7 +17,8 @@ struct sn_pyroutes {
 /* Needs the GIL. */
 int sn_pyroutes_collect(struct sn_pyroutes *r, struct sn_why *why);
 /* Gives the pool to every target that asked for it. Needs the GIL. */
-void sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool);
+/* 0, or -1 with an exception. */
+int sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool);
 /* The strings and arrays; handlers stay with the interpreter. */
 void sn_pyroutes_free(struct sn_pyroutes *r);
 

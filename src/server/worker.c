@@ -107,6 +107,8 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 		.package_path = w->package_path,
 		.dispatch_workers = conf->python.dispatch_workers,
 		.pool_workers = conf->python.pool_workers,
+		.pool_max_tasks = conf->python.max_tasks_per_child,
+		.pool_timeout = conf->timeouts.pool,
 		.queue = conf->queue,
 		.async_max = conf->limits.async,
 		.json = conf->python.json,

@@ -160,7 +160,7 @@ def test_signature_of_route() -> None:
     parameters = [p for p in inspect.signature(snacgi.route).parameters.values() if p.kind is not p.VAR_KEYWORD]
     said = re.search(r"@route\(([^)]*)\)", section(PYTHON, "ROUTES"))
     assert said
-    assert said[1] == ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
+    assert " ".join(said[1].split()) == ", ".join(p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
     for p in parameters:
         assert re.search(rf"^\.It Va {p.name}$", read(PYTHON), re.M), p.name
 

@@ -4,6 +4,7 @@ dist_check_SCRIPTS += tests/integration/run
 EXTRA_DIST += \
 	tests/integration/apps/basic/app.py tests/integration/apps/basic/compute.py \
 	tests/integration/apps/timeouts/app.py \
+	tests/integration/apps/pool/app.py tests/integration/apps/pool/jobs.py \
 	tests/integration/conftest.py tests/integration/daemon.py \
 	tests/integration/fcgi.py tests/integration/scgi.py tests/integration/wire.py \
 	tests/integration/tap.py \
@@ -12,7 +13,8 @@ EXTRA_DIST += \
 	tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
 	tests/integration/test_lifecycle.py tests/integration/test_listeners.py \
 	tests/integration/test_native.py tests/integration/test_nginx.py \
-	tests/integration/test_paths.py tests/integration/test_reference_peer.py \
+	tests/integration/test_paths.py tests/integration/test_pool.py \
+	tests/integration/test_reference_peer.py \
 	tests/integration/test_scale.py tests/integration/test_scgi.py \
 	tests/integration/test_timeouts.py
 EXTRA_DIST += tests/integration/test_start.py

@@ -343,7 +343,7 @@ lanes(void)
 	ask(rt, "/context", 200, "clean");
 	ask(rt, "/context", 200, "clean");
 	ask(rt, "/children", 200, "{\"status\":-15,\"path\":null}");
-	ask(rt, "/pool/die", 200, "{\"exc\":\"BrokenProcessPool\",\"next\":9}");
+	ask(rt, "/pool/die", 200, "{\"exc\":\"WorkerDied\",\"next\":9}");
 	ask(rt, "/pool", 200, "81");
 	stop(rt);
 }
