@@ -1,22 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing, builds out of tree, runs every test.
-#   ./test.sh [--with CC] [--sanitize] [--basic] [--build-dir DIR]
+#   ./test.sh [--with CC] [--sanitize | --tsan] [--basic] [--build-dir DIR]
 # --with clang     another compiler      --sanitize   ASan and UBSan
 # --basic          unit tests, and the basic part of the integration tests only
+# --tsan           ThreadSanitizer; what it may not report is in tests/tsan.supp
 # The last line is "N passed, N failed"; the exit status is 0 when nothing failed.
 set -u
 sn_top=$(cd "$(dirname "$0")" && pwd)
 . "$sn_top/tests/setup-debian.sh"
 
-compiler= sanitize= basic= dir=
+compiler= sanitize= tsan= basic= dir=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--with) compiler=${2:?--with needs a compiler}; shift ;;
 	--sanitize) sanitize=yes ;;
+	--tsan) tsan=yes ;;
 	--basic) basic=yes ;;
 	--build-dir) dir=${2:?--build-dir needs a directory}; shift ;;
-	-h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) sn_say "test.sh: $1 is not known; see ./test.sh --help"; exit 2 ;;
 	esac
 	shift
@@ -30,7 +32,7 @@ lost()
 	exit 1
 }
 
-: "${dir:=$sn_top/build-test${compiler:+-$compiler}${sanitize:+-sanitize}}"
+: "${dir:=$sn_top/build-test${compiler:+-$compiler}${sanitize:+-sanitize}${tsan:+-tsan}}"
 groups="build test"
 case $compiler in
 clang*) groups="$groups ci" ;;
@@ -43,6 +45,7 @@ if [ -n "$compiler" ]; then
 fi
 set -- --enable-developer-warnings
 [ -z "$sanitize" ] || set -- "$@" --enable-asan --enable-ubsan
+[ -z "$tsan" ] || set -- "$@" --enable-tsan
 sn_say "Building in $dir"
 sn_build "$dir" "$@" || lost "the build failed; its log is $dir/build.log"
 
@@ -52,6 +55,10 @@ if [ -n "$sanitize" ]; then
 	: "${ASAN_OPTIONS:=detect_leaks=0:detect_stack_use_after_return=0:allocator_may_return_null=1}"
 	: "${UBSAN_OPTIONS:=print_stacktrace=1:halt_on_error=1}"
 	export ASAN_OPTIONS UBSAN_OPTIONS
+fi
+if [ -n "$tsan" ]; then
+	: "${TSAN_OPTIONS:=halt_on_error=1:second_deadlock_stack=1:suppressions=$sn_top/tests/tsan.supp}"
+	export TSAN_OPTIONS
 fi
 if [ -n "$basic" ]; then
 	SN_BASIC=1

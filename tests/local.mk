@@ -5,7 +5,8 @@ include tests/integration/local.mk
 include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
-EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh
+include tests/valgrind/local.mk
+EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh tests/tsan.supp
 
 clean-local:
 	rm -rf .mypy_cache

@@ -73,7 +73,10 @@ fuzz: fuzz-build/libfuzz.a
 			-verbosity=0 corpus/$$name $(abs_top_srcdir)/tests/fuzz/corpus/$$name ) || exit 1; \
 	done
 
+fuzz-list:
+	@echo $(notdir $(FUZZ_TARGETS)) | tr ' ' '\n'
+
 fuzz-clean:
 	rm -rf fuzz-build
 clean-local: fuzz-clean
-.PHONY: fuzz fuzz-clean
+.PHONY: fuzz fuzz-list fuzz-clean

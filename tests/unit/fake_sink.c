@@ -242,6 +242,15 @@ wait_for(struct fake_sink *s, int ms, bool stuck)
 	return ok;
 }
 
+int
+fake_sink_responds(struct fake_sink *s)
+{
+	pthread_mutex_lock(&s->mtx);
+	int n = s->responds;
+	pthread_mutex_unlock(&s->mtx);
+	return n;
+}
+
 bool
 fake_sink_wait_end(struct fake_sink *s, int ms)
 {

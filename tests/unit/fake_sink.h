@@ -43,6 +43,8 @@ void fake_sink_go(struct fake_sink *s, struct sn_request *req);
  * False after `ms` milliseconds; wait_stuck also as soon as the answer has ended. */
 bool fake_sink_wait_end(struct fake_sink *s, int ms);
 bool fake_sink_wait_stuck(struct fake_sink *s, int ms);
+/* How many answers came, while others may still be coming. */
+int fake_sink_responds(struct fake_sink *s);
 /* The value of a header in the recorded head, any case; in a static buffer. NULL: absent. */
 const char *fake_sink_header(struct fake_sink *s, const char *name);
 

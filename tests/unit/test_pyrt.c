@@ -234,7 +234,7 @@ expect(struct call *c, int status, const char *text)
 		        c->sink.body.data);
 		_exit(1);
 	}
-	CHECK(c->sink.responds == 1);
+	CHECK(fake_sink_responds(&c->sink) == 1);
 }
 
 static void
@@ -366,7 +366,7 @@ beside(unsigned blocked, const char *path)
 		expect(&fast, 200, "{\"a\":1}");
 		end(&fast);
 	}
-	CHECK(!slow[0].sink.responds);
+	CHECK(!fake_sink_responds(&slow[0].sink));
 	put("release", "");
 	for (unsigned i = 0; i < blocked; i++) {
 		expect(&slow[i], 200, "released");
@@ -550,7 +550,7 @@ async_limit(void)
 	}
 	expect(&more, 200, "Task");
 	end(&more);
-	CHECK(parked[0].sink.responds == 0);
+	CHECK(fake_sink_responds(&parked[0].sink) == 0);
 	for (int i = 1; i < 3; i++) {
 		atomic_fetch_or(&parked[i].req->marks, SN_MARK_TIMEOUT);
 		sn_pyrt_cancel(rt, parked[i].req);
