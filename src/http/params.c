@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+/* gcc finds them too large for so many calls; each is called once in the loop that matters. */
+#define SN_INLINE inline __attribute__((always_inline))
+
 /* One length of a pair: one byte, or four with the highest bit set. NULL: cut short. */
 static inline const uint8_t *
 take_length(const uint8_t *p, const uint8_t *end, uint32_t *out)
@@ -73,7 +76,7 @@ struct wide {
 
 /* memmove that is quick for short, overlapping pieces: everything is loaded
  * before anything is stored. */
-static inline void
+static SN_INLINE void
 move(char *dst, const uint8_t *src, size_t n)
 {
 	if (n >= 16) {
@@ -114,7 +117,7 @@ equals_in(uint64_t w)
 	return (w - UINT64_C(0x0101010101010101)) & ~w & UINT64_C(0x8080808080808080);
 }
 
-static inline bool
+static SN_INLINE bool
 has_equals(const char *name, size_t n)
 {
 	uint64_t w, bad = 0;
@@ -139,7 +142,7 @@ has_equals(const char *name, size_t n)
 
 #define IS(text) (memcmp(name, text, sizeof(text) - 1) == 0)
 
-static inline int
+static SN_INLINE int
 known_id(const char *name, size_t len)
 {
 	switch (len) {
@@ -170,7 +173,7 @@ known_id(const char *name, size_t len)
 	}
 }
 
-static inline uint16_t
+static SN_INLINE uint16_t
 header_flags(const char *name, size_t len)
 {
 	if (len < 5 || !IS("HTTP_"))
@@ -182,7 +185,7 @@ header_flags(const char *name, size_t len)
 }
 
 /* Notes what the name of pair `i` means. */
-static inline void
+static SN_INLINE void
 classify(const char *name, struct sn_param *index, uint32_t i, uint16_t known[SN_P_KNOWN])
 {
 	struct sn_param *p = &index[i];
@@ -228,15 +231,16 @@ count_nuls(const char *s, size_t len)
 }
 
 int
-sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
-                      struct sn_param *index, uint16_t known[SN_P_KNOWN])
+sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
 	const uint8_t *p = src, *end = src + len;
-	uint32_t out = 0, n = 0;
+	struct sn_param *pair = d->index, *full = pair + d->room;
+	char *dst = d->bytes;
+	uint32_t out = 0;
 	bool equals = false;
-	memset(known, 0, SN_P_KNOWN * sizeof(known[0]));
-	*used = 0;
-	while (p < end) {
+	memset(d->known, 0, sizeof(d->known));
+	d->used = d->n = 0;
+	for (; p < end; pair++) {
 		uint32_t name, value;
 		p = take_length(p, end, &name);
 		if (p)
@@ -245,11 +249,12 @@ sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
 			return -SN_PARAMS_TRUNCATED;
 		if (sn_unlikely(name == 0 || name > UINT16_MAX))
 			return -SN_PARAMS_NAME;
-		struct sn_param *pair = &index[n];
+		if (sn_unlikely(pair == full))
+			return -SN_PARAMS_ROOM;
 		pair->name = out;
 		pair->name_len = (uint16_t)name;
 		/* Looked at where it came from: loads from bytes just stored would wait. */
-		classify((const char *)p, index, n, known);
+		classify((const char *)p, d->index, (uint32_t)(pair - d->index), d->known);
 		equals |= has_equals((const char *)p, name);
 		/* Also in place: the two length bytes just read are room for the two NULs. */
 		move(dst + out, p, name);
@@ -261,24 +266,24 @@ sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
 		out += value;
 		dst[out++] = '\0';
 		p += (size_t)name + value;
-		n++;
 	}
-	*used = out;
+	d->used = out;
+	d->n = (uint32_t)(pair - d->index);
 	if (sn_unlikely(equals))
 		return -SN_PARAMS_NAME;
-	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)n))
-		return find_nul(dst, index, n);
+	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)d->n))
+		return find_nul(dst, d->index, d->n);
 	return 0;
 }
 
 int
-sn_params_decode_scgi(const uint8_t *src, size_t len, char *dst, size_t *used,
-                      struct sn_param *index, uint16_t known[SN_P_KNOWN])
+sn_params_decode_scgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
+	char *dst = d->bytes;
 	const char *p = dst, *end = dst + len;
 	uint32_t n = 0;
-	memset(known, 0, SN_P_KNOWN * sizeof(known[0]));
-	*used = 0;
+	memset(d->known, 0, sizeof(d->known));
+	d->used = d->n = 0;
 	if (len && (const char *)src != dst) /* the wire's form is the canonical one */
 		memmove(dst, src, len);
 	while (p < end) {
@@ -291,17 +296,20 @@ sn_params_decode_scgi(const uint8_t *src, size_t len, char *dst, size_t *used,
 		const char *value_end = memchr(name_end + 1, 0, (size_t)(end - name_end - 1));
 		if (!value_end)
 			return -SN_PARAMS_TRUNCATED;
-		index[n] = (struct sn_param){
+		if (sn_unlikely(n == d->room))
+			return -SN_PARAMS_ROOM;
+		d->index[n] = (struct sn_param){
 			.name = (uint32_t)(p - dst),
 			.name_len = (uint16_t)name,
 			.value = (uint32_t)(name_end + 1 - dst),
 			.value_len = (uint32_t)(value_end - name_end - 1),
 		};
-		classify(p, index, n, known);
+		classify(p, d->index, n, d->known);
 		p = value_end + 1;
 		n++;
 	}
-	*used = len;
+	d->used = len;
+	d->n = n;
 	return 0;
 }
 

@@ -45,24 +45,31 @@ enum sn_params_fault {
 	SN_PARAMS_TRUNCATED, /* a length points past the end; SCGI: no closing NUL */
 	SN_PARAMS_NAME,      /* an empty name, or NUL or '=' in it, or over 65535 bytes */
 	SN_PARAMS_VALUE,     /* NUL in a value */
-	SN_PARAMS_METHOD     /* REQUEST_METHOD is absent or empty (sn_request_build) */
+	SN_PARAMS_METHOD,    /* REQUEST_METHOD is absent or empty (sn_request_build) */
+	SN_PARAMS_ROOM       /* no fault of the bytes: the index is full */
 };
 
 /* More pairs than this cannot be indexed by `known`: sn_request_build refuses them. */
 #define SN_PARAMS_MAX 65534
 
-/* First pass: how many pairs. Lengths are below 4 GiB. A fault of `enum sn_params_fault` as a negative number. */
+/* How many pairs. Lengths are below 4 GiB. A fault of `enum sn_params_fault` as a negative number. */
 long sn_params_count_fcgi(const uint8_t *src, size_t len);
 long sn_params_count_scgi(const uint8_t *src, size_t len);
 
-/* Second pass, over bytes that the first has found whole. `dst` has room for `len` bytes and may be `src` itself;
- * `index` has room for the counted pairs; `known[id]` becomes an index + 1, 0
- * when absent (the first of a repeated one). *used is the canonical length.
- * Returns 0 or a fault as a negative number. */
-int sn_params_decode_fcgi(const uint8_t *src, size_t len, char *dst, size_t *used,
-                          struct sn_param *index, uint16_t known[SN_P_KNOWN]);
-int sn_params_decode_scgi(const uint8_t *src, size_t len, char *dst, size_t *used,
-                          struct sn_param *index, uint16_t known[SN_P_KNOWN]);
+struct sn_params {
+	struct sn_param *index; /* given: has room for `room` pairs */
+	size_t room;
+	char *bytes;            /* given: has room for the source's length, and may be the source itself */
+	size_t used;            /* length of the canonical form */
+	uint32_t n;             /* pairs */
+	uint16_t known[SN_P_KNOWN]; /* an index + 1, 0 when absent (the first of a repeated one) */
+};
+
+/* Fills used, n and known, and what index and bytes point to. Returns 0 or a fault as a
+ * negative number; -SN_PARAMS_ROOM: the index is too small, count and come again (the bytes
+ * are spoilt then). */
+int sn_params_decode_fcgi(struct sn_params *p, const uint8_t *src, size_t len);
+int sn_params_decode_scgi(struct sn_params *p, const uint8_t *src, size_t len);
 /* "a parameter name is empty or holds NUL or '='", for the 400's text. Takes the
  * fault with either sign. */
 const char *sn_params_fault_text(int fault);

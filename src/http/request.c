@@ -49,42 +49,60 @@ fill(struct sn_request *req)
 	return 0;
 }
 
-int
-sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
-                 size_t len, unsigned max_headers, int *fault)
+/* Room for the pairs that so many bytes usually are; more are counted. A front server's
+ * pairs take about 35 bytes each. */
+static size_t
+usual_pairs(size_t len)
 {
-	struct sn_request *req = NULL;
-	int rc = SN_EINVAL;
-	*out = NULL;
-	*fault = 0;
-	if (len > UINT32_MAX / 2)
-		return SN_ELIMIT;
-	long n = count_pairs(form, src, len);
-	if (n < 0) {
-		*fault = (int)n;
-		return SN_EINVAL;
-	}
-	if (n > SN_PARAMS_MAX)
-		return SN_ELIMIT;
-	req = malloc(sizeof(*req) + (size_t)n * sizeof(req->params[0]) + len);
+	return len / 24 + 8;
+}
+
+/* One block with the parameters decoded into it. */
+static int
+decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, size_t len,
+       size_t room, int *fault)
+{
+	struct sn_request *req = malloc(sizeof(*req) + room * sizeof(req->params[0]) + len);
+	*out = req;
 	if (!req)
 		return SN_ENOMEM;
 	memset(req, 0, sizeof(*req));
 	atomic_init(&req->refs, 1);
 	sn_body_init(&req->body);
-	req->nparams = (uint32_t)n;
-	req->raw = (char *)&req->params[n];
-	size_t used;
-	*fault = form == SN_FORM_FCGI
-	                 ? sn_params_decode_fcgi(src, len, req->raw, &used, req->params, req->known)
-	                 : sn_params_decode_scgi(src, len, req->raw, &used, req->params, req->known);
-	req->raw_len = (uint32_t)used;
-	if (*fault == 0)
-		*fault = fill(req);
-	if (*fault < 0)
-		goto out;
-	rc = count_headers(req) > max_headers ? SN_ELIMIT : 0;
-out:
+	req->raw = (char *)&req->params[room];
+	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw };
+	*fault = form == SN_FORM_FCGI ? sn_params_decode_fcgi(&p, src, len)
+	                              : sn_params_decode_scgi(&p, src, len);
+	req->nparams = p.n;
+	req->raw_len = (uint32_t)p.used;
+	memcpy(req->known, p.known, sizeof(req->known));
+	return *fault < 0 ? SN_EINVAL : 0;
+}
+
+int
+sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
+                 size_t len, unsigned max_headers, int *fault)
+{
+	struct sn_request *req = NULL;
+	*out = NULL;
+	*fault = 0;
+	if (len > UINT32_MAX / 2)
+		return SN_ELIMIT;
+	int rc = decode(&req, form, src, len, usual_pairs(len), fault);
+	if (*fault == -SN_PARAMS_ROOM) {
+		sn_request_unref(req);
+		req = NULL;
+		long n = count_pairs(form, src, len);
+		*fault = n < 0 ? (int)n : 0;
+		rc = n < 0 ? SN_EINVAL : n > SN_PARAMS_MAX ? SN_ELIMIT
+		                                           : decode(&req, form, src, len, (size_t)n, fault);
+	}
+	if (rc == 0 && req->nparams > SN_PARAMS_MAX)
+		rc = SN_ELIMIT;
+	if (rc == 0 && (*fault = fill(req)) < 0)
+		rc = SN_EINVAL;
+	if (rc == 0 && count_headers(req) > max_headers)
+		rc = SN_ELIMIT;
 	if (rc < 0) {
 		sn_request_unref(req);
 		req = NULL;

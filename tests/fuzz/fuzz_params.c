@@ -32,30 +32,28 @@ decode(enum sn_params_form form, const uint8_t *data, size_t size)
 	long n = fcgi ? sn_params_count_fcgi(data, size) : sn_params_count_scgi(data, size);
 	if (n < 0)
 		return;
-	uint16_t known[2][SN_P_KNOWN];
-	struct sn_param *index[2];
-	char *dst[2];
-	size_t used[2];
+	struct sn_params p[2];
 	int rc[2];
 	for (int i = 0; i < 2; i++) {
-		index[i] = malloc((size_t)n * sizeof(*index[i]) + 1);
-		dst[i] = malloc(size + 1);
-		SN_ASSERT(index[i] && dst[i]);
-		memcpy(dst[i], data, size);
-		const uint8_t *src = i ? (const uint8_t *)dst[i] : data;
-		rc[i] = (fcgi ? sn_params_decode_fcgi : sn_params_decode_scgi)(
-			src, size, dst[i], &used[i], index[i], known[i]);
+		p[i].room = (size_t)n;
+		p[i].index = malloc((size_t)n * sizeof(*p[i].index) + 1);
+		p[i].bytes = malloc(size + 1);
+		SN_ASSERT(p[i].index && p[i].bytes);
+		memcpy(p[i].bytes, data, size);
+		const uint8_t *src = i ? (const uint8_t *)p[i].bytes : data;
+		rc[i] = fcgi ? sn_params_decode_fcgi(&p[i], src, size) : sn_params_decode_scgi(&p[i], src, size);
 	}
-	SN_ASSERT(rc[0] == rc[1] && used[0] == used[1]);
+	SN_ASSERT(rc[0] == rc[1] && rc[0] != -SN_PARAMS_ROOM && p[0].used == p[1].used);
 	if (rc[0] == 0) {
-		SN_ASSERT(used[0] <= size && memcmp(dst[0], dst[1], used[0]) == 0);
-		SN_ASSERT(n == 0 || memcmp(index[0], index[1], (size_t)n * sizeof(*index[0])) == 0);
-		SN_ASSERT(memcmp(known[0], known[1], sizeof(known[0])) == 0);
-		check_index(dst[0], used[0], index[0], n);
+		SN_ASSERT(p[0].n == n && p[1].n == n);
+		SN_ASSERT(p[0].used <= size && memcmp(p[0].bytes, p[1].bytes, p[0].used) == 0);
+		SN_ASSERT(n == 0 || memcmp(p[0].index, p[1].index, (size_t)n * sizeof(*p[0].index)) == 0);
+		SN_ASSERT(memcmp(p[0].known, p[1].known, sizeof(p[0].known)) == 0);
+		check_index(p[0].bytes, p[0].used, p[0].index, n);
 	}
 	for (int i = 0; i < 2; i++) {
-		free(index[i]);
-		free(dst[i]);
+		free(p[i].index);
+		free(p[i].bytes);
 	}
 }
 

@@ -49,7 +49,7 @@ test_build(void **state)
 	assert_null(sn_request_known(req, SN_P_PATH_INFO));
 	assert_string_equal(sn_request_known(req, SN_P_QUERY_STRING), "a=1");
 	/* One block: a parked request costs one small allocation. */
-	assert_ptr_equal(req->raw, (char *)&req->params[3]);
+	assert_true(req->raw >= (char *)&req->params[3] && req->raw <= (char *)&req->params[32]);
 	sn_request_unref(req);
 
 	req = build("REQUEST_METHOD", "FETCH", NULL);
@@ -75,6 +75,43 @@ test_build_fcgi(void **state)
 	assert_string_equal(req->path.path, "/x");
 	assert_null(req->arena); /* nothing had to be copied */
 	sn_request_unref(req);
+}
+
+/* More pairs than their bytes let expect: the index is made anew, and nothing is lost. */
+static void
+test_tiny_pairs(void **state)
+{
+	(void)state;
+	static const char first[] = "\x0e\x03REQUEST_METHODGET";
+	uint8_t src[4096];
+	for (size_t n = 1; n <= 400; n++) {
+		struct sn_request *req;
+		size_t len = sizeof(first) - 1;
+		int fault;
+		memcpy(src, first, len);
+		for (size_t i = 1; i < n; i++) {
+			src[len++] = 1;
+			src[len++] = 1;
+			src[len++] = 'X';
+			src[len++] = (uint8_t)('a' + i % 26);
+		}
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, &fault), 0);
+		assert_int_equal(req->nparams, n);
+		assert_int_equal(req->method, SN_METHOD_GET);
+		for (size_t i = 1; i < n; i++) {
+			const struct sn_param *p = &req->params[i];
+			assert_string_equal(req->raw + p->name, "X");
+			assert_int_equal(req->raw[p->value], 'a' + i % 26);
+		}
+		sn_request_unref(req);
+		/* the last one cut short, or with a NUL */
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len - 1, 0, &fault), SN_EINVAL);
+		assert_int_equal(fault, -SN_PARAMS_TRUNCATED);
+		assert_null(req);
+		src[len - 1] = 0;
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, &fault), SN_EINVAL);
+		assert_int_equal(fault, -SN_PARAMS_VALUE);
+	}
 }
 
 static void
@@ -338,7 +375,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_build),          cmocka_unit_test(test_build_fcgi),
-		cmocka_unit_test(test_refused),        cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_tiny_pairs),     cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_content_length), cmocka_unit_test(test_wants_json),
 		cmocka_unit_test(test_resolve),        cmocka_unit_test(test_values),
 		cmocka_unit_test(test_arena),          cmocka_unit_test(test_last_reference),
