@@ -160,6 +160,17 @@ begin_lingering(struct sn_conn *c)
 	sn_conn_ready(c);
 }
 
+/* Nothing to do but to wait for the peer's next bytes. Without the lock: no other thread has
+ * a request here (x->remote), so none changes what is looked at. */
+static bool
+is_at_rest(const struct sn_conn *c)
+{
+	const struct sn_exchange *x = &c->first;
+	return !x->remote && x->state == SN_EX_NONE && !x->req && !x->pull && !x->room &&
+	       !c->out_head && !c->close_after && !c->held && c->in_epoll && !c->armed_out &&
+	       c->fd >= 0;
+}
+
 void
 sn_conn_after(struct sn_conn *c)
 {
@@ -173,7 +184,7 @@ sn_conn_after(struct sn_conn *c)
 	}
 	sn_exchange_collect(x);
 	sn_input_resume(c);
-	if (!c->registered)
+	if (!c->registered || is_at_rest(c))
 		return;
 	pthread_mutex_lock(&c->mtx);
 	if (c->fd >= 0 && c->out_head && sn_out_flush(c) < 0)
@@ -181,7 +192,9 @@ sn_conn_after(struct sn_conn *c)
 	bool gone = c->fd < 0, pending = c->out_head != NULL, ended = x->state == SN_EX_ENDED;
 	bool pulling = x->pull && c->out_bytes <= c->io->ctx->conf->limits.send_buffer / 4;
 	bool idle = x->state == SN_EX_NONE && !x->req, unread = c->wire.ops->receiving(&c->wire);
-	if (!gone)
+	bool closes = !pending && ((ended && !x->keep) || ((ended || idle) && c->close_after));
+	bool room = x->room != NULL;
+	if (!gone && !closes) /* a fresh connection with one short request never meets epoll */
 		arm(c, pending);
 	if (!pending)
 		c->needs_io = c->held;
@@ -213,7 +226,8 @@ sn_conn_after(struct sn_conn *c)
 			sn_conn_close(c);
 		return;
 	}
-	sn_sink_room(x);
+	if (room)
+		sn_sink_room(x);
 	if (pulling)
 		sn_conn_ready(c);
 }

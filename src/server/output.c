@@ -41,10 +41,12 @@ static void
 out_push(struct sn_conn *c, struct sn_out *o)
 {
 	o->next = NULL;
-	if (c->out_tail)
+	if (c->out_tail) {
 		c->out_tail->next = o;
-	else
+	} else {
 		c->out_head = o;
+		c->wrote_ms = sn_clock_ms(); /* timeouts.write counts from here, or the last byte taken */
+	}
 	c->out_tail = o;
 	c->out_bytes += o->len;
 }

@@ -132,7 +132,6 @@ begin_answer(struct sn_exchange *x, struct sn_response *res, int64_t len, bool s
 	x->body_sent = suppress || len < 0 ? 0 : (uint64_t)len;
 	x->body_left = suppress ? -1 : len;
 	x->body_none = suppress;
-	x->conn->wrote_ms = sn_clock_ms();
 }
 
 static bool
