@@ -12,7 +12,7 @@ SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest
 	python3-numpy python3-werkzeug libfcgi-bin spawn-fcgi systemd nginx-light curl
 	mandoc mypy xz-utils procps"
 # What .ci/run needs beside these.
-SN_DEBIAN_CI="clang llvm libclang-rt-14-dev valgrind"
+SN_DEBIAN_CI="clang llvm libclang-rt-dev valgrind"
 
 sn_say()
 {
