@@ -69,6 +69,9 @@ sn_log_open(const struct sn_log_options *opt, struct sn_why *why)
 			atomic_store(&log_state.fd, fd);
 		}
 		strcpy(log_state.file, opt->file);
+	} else if (log_state.file[0]) { /* back to standard error; only before threads start */
+		close(atomic_exchange(&log_state.fd, STDERR_FILENO));
+		log_state.file[0] = '\0';
 	}
 	atomic_store(&log_state.level, (int)opt->level);
 	atomic_store(&log_state.format, (int)opt->format);

@@ -18,7 +18,8 @@ struct sn_log_options {
 	const char *file; /* "" or NULL: standard error */
 };
 
-/* Opens the file (0640, appended). SN_EIO with the reason. Until called: info, text, stderr. */
+/* Opens the file (0640, appended). SN_EIO with the reason. Until called: info, text, stderr.
+ * May be called again, before the process starts threads. */
 int sn_log_open(const struct sn_log_options *opt, struct sn_why *why);
 /* Opens the same file again (after rotation). */
 int sn_log_reopen(struct sn_why *why);

@@ -63,7 +63,7 @@ struct sn_conf {
 		unsigned headers, connections, async;
 	} limits;
 	struct { /* seconds */
-		double read, queue, request, write, idle, pool, shutdown;
+		double read, queue, request, write, idle, pool, start, shutdown;
 	} timeouts;
 	struct {
 		char *level, *file, *access, *format;

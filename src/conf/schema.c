@@ -62,6 +62,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("timeouts.write", SECONDS, timeouts.write, 0.001, DAY, "60.0", "60.0"),
 	KEY("timeouts.idle", SECONDS, timeouts.idle, 0.001, DAY, "75.0", "75.0"),
 	KEY("timeouts.pool", SECONDS, timeouts.pool, 0, DAY, "0.0", "30.0"),
+	KEY("timeouts.start", SECONDS, timeouts.start, 1, DAY, "300.0", "300.0"),
 	KEY("timeouts.shutdown", SECONDS, timeouts.shutdown, 0, DAY, "30.0", "30.0"),
 	WORD("log.level", log.level, "debug info warning error", "info", "\"info\""),
 	KEY("log.file", PATH, log.file, 0, 0, "", "\"/var/log/snacgi/snacgi.log\""),

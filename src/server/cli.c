@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "server/admin.h"
 #include "server/check.h"
 #include "server/print_config.h"
 #include "server/process.h"
@@ -23,6 +24,7 @@ static const char usage[] =
 	"usage: snacgi [serve] [-c FILE] [-l ADDRESS]... [options]\n"
 	"       snacgi check | routes [-c FILE] [options]\n"
 	"       snacgi print-config SERVER [-c FILE] [options]\n"
+	"       snacgi reload [-c FILE] [--pid N]\n"
 	"       snacgi --version | --help\n"
 	"\n"
 	"FastCGI and SCGI application server: endpoints in C and in Python.\n"
@@ -40,10 +42,12 @@ static const char usage[] =
 	"      --pool-workers N     processes of the pool a process (default 4)\n"
 	"      --queue N            waiting requests a process before 503 (default 1024)\n"
 	"      --no-supervisor      one process, no fork\n"
+	"      --pid N              the server to reload (default: that of pid_file)\n"
 	"\n"
 	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
 	"check looks the configuration, imports and routes over; routes lists the routes;\n"
-	"print-config prints a front server's configuration that fits ours.\n"
+	"print-config prints a front server's configuration that fits ours;\n"
+	"reload starts workers with the code and configuration as they are now.\n"
 	"Manuals: snacgi(8), snacgi.conf(5), snacgi-python(7), snacgi(3)\n";
 
 enum option_id {
@@ -56,6 +60,7 @@ enum option_id {
 	OPT_POOL,
 	OPT_QUEUE,
 	OPT_NO_SUPERVISOR,
+	OPT_PID,
 	OPT_VERSION
 };
 
@@ -71,6 +76,7 @@ static const struct option options[] = {
 	{ "pool-workers", required_argument, NULL, OPT_POOL },
 	{ "queue", required_argument, NULL, OPT_QUEUE },
 	{ "no-supervisor", no_argument, NULL, OPT_NO_SUPERVISOR },
+	{ "pid", required_argument, NULL, OPT_PID },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -100,6 +106,7 @@ struct cli {
 	struct given *given;
 	size_t n;
 	bool no_supervisor;
+	long pid; /* of reload; 0: not given */
 };
 
 static int
@@ -127,6 +134,11 @@ parse(struct cli *cli, int argc, char **argv)
 		case 'h': fputs(usage, stdout); return 0;
 		case OPT_VERSION: printf("snacgi %s\n", PACKAGE_VERSION); return 0;
 		case OPT_NO_SUPERVISOR: cli->no_supervisor = true; break;
+		case OPT_PID:
+			cli->pid = strtol(optarg, NULL, 10);
+			if (cli->pid <= 0)
+				return bad_usage("--pid wants a process id, not '%s'", optarg);
+			break;
 		case ':': return bad_usage("option %s wants a value", argv[optind - 1]);
 		case '?': return bad_usage("there is no option %s", argv[optind - 1]);
 		default: cli->given[cli->n++] = (struct given){ id, optarg }; break;
@@ -140,11 +152,11 @@ parse(struct cli *cli, int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad_usage("'%s' is one word too many", argv[optind]);
-	static const char *const commands[] = { "serve", "check", "routes", "print-config" };
+	static const char *const commands[] = { "serve", "check", "routes", "print-config", "reload" };
 	for (size_t i = 0; i < SN_COUNT(commands); i++)
 		if (strcmp(cli->command, commands[i]) == 0)
 			return -1;
-	return bad_usage("there is no command '%s' (serve, check, routes, print-config)", cli->command);
+	return bad_usage("there is no command '%s' (serve, check, routes, print-config, reload)", cli->command);
 }
 
 /* All --module together replace the file's list. */
@@ -191,10 +203,9 @@ set_option(struct sn_conf *conf, const struct given *g, bool *listens, struct sn
 }
 
 static int
-configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why)
+configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why, struct sn_why *warnings)
 {
-	struct sn_why warnings = { "" };
-	int rc = cli->config ? sn_conf_load(conf, cli->config, why, &warnings) : 0;
+	int rc = cli->config ? sn_conf_load(conf, cli->config, why, warnings) : 0;
 	bool listens = false;
 	for (size_t i = 0; rc == 0 && i < cli->n; i++)
 		rc = set_option(conf, &cli->given[i], &listens, why);
@@ -207,35 +218,41 @@ configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why)
 		                "--no-supervisor is one process, but processes is %u; set processes = 1 or "
 		                "leave --no-supervisor out",
 		                conf->processes);
-	if (rc == 0 && *warnings.text)
-		fprintf(stderr, "snacgi: %s\n", warnings.text);
 	return rc;
 }
 
+/* The whole configuration once more, as the command line and the file as it is now make it. */
 static int
-open_log(const struct sn_conf *conf, struct sn_why *why)
+load_again(void *arg, struct sn_conf **out, struct sn_why *why)
 {
-	int level = sn_log_level_from(conf->log.level);
-	struct sn_log_options opt = {
-		.level = level < 0 ? SN_LOG_INFO : (enum sn_log_level)level,
-		.format = strcmp(conf->log.format, "json") == 0 ? SN_LOG_JSON : SN_LOG_TEXT,
-		.file = conf->log.file,
-	};
-	return sn_log_open(&opt, why);
+	struct sn_why warnings = { "" };
+	struct sn_conf *conf = sn_conf_new();
+	int rc = conf ? configure(conf, arg, why, &warnings) : sn_why_set(why, SN_ENOMEM, "out of memory");
+	if (*warnings.text)
+		sn_log_warning("%s", warnings.text);
+	if (rc < 0) {
+		sn_conf_free(conf);
+		return rc;
+	}
+	*out = conf;
+	return 0;
 }
 
+/* Takes the configuration. */
 static int
-serve(struct sn_conf *conf, const struct cli *cli, const struct sn_tables *tables)
+serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 {
 	struct sn_why why;
 	struct sn_listeners ls;
-	int rc = open_log(conf, &why);
+	const struct sn_loader loader = { load_again, cli };
+	int rc = sn_process_open_log(conf, &why);
 	if (rc == 0) {
 		sn_listeners_warn_unnamed(conf);
 		rc = sn_listeners_open(&ls, conf, &why);
 	}
 	if (rc < 0) {
 		fprintf(stderr, "snacgi: %s\n", why.text);
+		sn_conf_free(conf);
 		return 1;
 	}
 	sn_process_raise_limits(conf);
@@ -244,16 +261,18 @@ serve(struct sn_conf *conf, const struct cli *cli, const struct sn_tables *table
 	bool clean = true;
 	if (sn_process_write_pid(conf->pid_file, &why) < 0) {
 		sn_log_error("%s", why.text);
-	} else {
-		status = cli->no_supervisor
-		             ? sn_worker_run(conf, tables, &ls, -1, 0, false, &clean)
-		             : sn_supervise(conf, tables, &ls);
+	} else if (cli->no_supervisor) {
+		status = sn_worker_run(conf, tables, &ls, -1, true, &clean);
 		sn_process_remove_pid(conf->pid_file);
+	} else {
+		status = sn_supervise(conf, tables, &ls, &loader);
+		conf = NULL;
 	}
 	sn_listeners_close(&ls);
 	sn_log_info(status == 0 ? "stopped" : "ended with an error");
 	if (!clean)
 		_exit(status); /* a handler still runs: returning would pull the ground from under it */
+	sn_conf_free(conf);
 	return status;
 }
 
@@ -261,7 +280,7 @@ int
 sn_main(int argc, char **argv, const sn_route *routes)
 {
 	struct cli cli = { 0 };
-	struct sn_why why = { "" };
+	struct sn_why why = { "" }, warnings = { "" };
 	struct sn_tables tables = { .table = &routes, .n = routes ? 1 : 0 };
 	int status = parse(&cli, argc, argv);
 	struct sn_conf *conf = NULL;
@@ -269,16 +288,23 @@ sn_main(int argc, char **argv, const sn_route *routes)
 		goto out;
 	status = 1;
 	conf = sn_conf_new();
-	if (!conf || configure(conf, &cli, &why) < 0)
+	int rc = conf ? configure(conf, &cli, &why, &warnings) : SN_ENOMEM;
+	if (rc == 0 && *warnings.text)
+		fprintf(stderr, "snacgi: %s\n", warnings.text);
+	if (rc < 0) {
 		fprintf(stderr, "snacgi: %s\n", conf ? why.text : "out of memory");
-	else if (strcmp(cli.command, "check") == 0)
+	} else if (strcmp(cli.command, "check") == 0) {
 		status = sn_check(conf, &tables);
-	else if (strcmp(cli.command, "routes") == 0)
+	} else if (strcmp(cli.command, "routes") == 0) {
 		status = sn_print_routes(conf, &tables);
-	else if (cli.server)
+	} else if (cli.server) {
 		status = sn_print_config(conf, cli.server);
-	else
+	} else if (strcmp(cli.command, "reload") == 0) {
+		status = sn_admin_ask(conf, cli.pid, cli.command);
+	} else {
 		status = serve(conf, &cli, &tables);
+		conf = NULL;
+	}
 out:
 	sn_conf_free(conf);
 	free(cli.given);

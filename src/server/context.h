@@ -38,6 +38,7 @@ struct sn_context {
 	} ms;
 	uint64_t id_seed;
 	int access_fd; /* -1: no access log */
+	int chan;      /* to the supervisor; -1: none */
 	atomic_uint connections;
 	atomic_bool draining;
 };

@@ -74,8 +74,8 @@ clear_stale(const struct sn_conf_listen *lc, const struct sockaddr_un *un, sockl
 	return 0;
 }
 
-static int
-set_owner(const struct sn_conf_listen *lc, struct sn_why *why)
+int
+sn_listener_set_owner(const struct sn_conf_listen *lc, struct sn_why *why)
 {
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
@@ -155,7 +155,7 @@ bind_file(struct sn_listener *l, struct sn_why *why)
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 	}
-	rc = set_owner(lc, why);
+	rc = sn_listener_set_owner(lc, why);
 	if (rc == 0 && chmod(lc->path, lc->mode) < 0)
 		rc = sn_listener_fail(why, lc, "chmod", "check the file system");
 	if (rc == 0 && listen(l->fd, (int)lc->backlog) < 0)

@@ -24,16 +24,18 @@ sn_listener_fail(struct sn_why *why, const struct sn_conf_listen *lc, const char
 	                  strerror(errno), mend);
 }
 
-static struct sn_listener *
-add(struct sn_listeners *ls, const struct sn_conf_listen *lc)
+struct sn_listener *
+sn_listeners_add(struct sn_listeners *ls, const struct sn_conf_listen *lc)
 {
 	struct sn_listener *item = realloc(ls->item, (ls->n + 1) * sizeof(*item));
 	if (!item)
 		return NULL;
 	ls->item = item;
+	static uint32_t last_id; /* the main thread's */
 	struct sn_listener *l = &item[ls->n++];
 	memset(l, 0, sizeof(*l));
 	l->fd = -1;
+	l->id = ++last_id;
 	l->conf = lc;
 	l->wire = strcmp(lc->protocol, "scgi") == 0 ? &sn_wire_scgi : &sn_wire_fastcgi;
 	return l;
@@ -46,7 +48,7 @@ open_systemd(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn
 	for (int i = 0; i < n; i++) {
 		if (!sn_listen_fd_is_named(i, lc->path))
 			continue;
-		struct sn_listener *l = add(ls, lc);
+		struct sn_listener *l = sn_listeners_add(ls, lc);
 		if (!l)
 			return sn_why_set(why, SN_ENOMEM, "out of memory");
 		int rc = sn_listen_adopt(l, SN_LISTEN_FDS_START + i, why);
@@ -84,12 +86,12 @@ sn_listeners_warn_unnamed(const struct sn_conf *conf)
 	}
 }
 
-static int
-open_one(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn_why *why)
+int
+sn_listeners_open_one(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn_why *why)
 {
 	if (lc->kind == SN_ADDR_SYSTEMD)
 		return open_systemd(ls, lc, why);
-	struct sn_listener *l = add(ls, lc);
+	struct sn_listener *l = sn_listeners_add(ls, lc);
 	if (!l)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");
 	switch (lc->kind) {
@@ -99,7 +101,7 @@ open_one(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn_why
 	}
 }
 
-static struct sn_conf_listen adopted_default = {
+struct sn_conf_listen sn_listen_adopted = {
 	.protocol = (char *)"fastcgi",
 	.address = (char *)"the inherited socket",
 	.kind = SN_ADDR_FD,
@@ -124,7 +126,7 @@ open_inherited(struct sn_listeners *ls, struct sn_why *why)
 		                  "or start through spawn-fcgi (descriptor 0) or systemd socket "
 		                  "activation (LISTEN_FDS)");
 	for (int i = 0; i < (n < 0 ? 1 : n); i++) {
-		struct sn_listener *l = add(ls, &adopted_default);
+		struct sn_listener *l = sn_listeners_add(ls, &sn_listen_adopted);
 		if (!l)
 			return sn_why_set(why, SN_ENOMEM, "out of memory");
 		int rc = sn_listen_adopt(l, n < 0 ? STDIN_FILENO : SN_LISTEN_FDS_START + i, why);
@@ -142,7 +144,7 @@ sn_listeners_open(struct sn_listeners *ls, const struct sn_conf *conf, struct sn
 	if (conf->nlisten == 0)
 		rc = open_inherited(ls, why);
 	for (size_t i = 0; rc == 0 && i < conf->nlisten; i++)
-		rc = open_one(ls, &conf->listen[i], why);
+		rc = sn_listeners_open_one(ls, &conf->listen[i], why);
 	/* ours now: a child must not take them for its own (sd_listen_fds unset_environment) */
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
@@ -158,7 +160,7 @@ static void
 remove_file(struct sn_listener *l)
 {
 	struct stat st;
-	if (l->maker == getpid() && l->fd >= 0 && lstat(l->conf->path, &st) == 0 &&
+	if (l->maker == getpid() && !l->from && l->fd >= 0 && lstat(l->conf->path, &st) == 0 &&
 	    (uint64_t)st.st_dev == l->dev && (uint64_t)st.st_ino == l->ino)
 		unlink(l->conf->path);
 	l->maker = 0;

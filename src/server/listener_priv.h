@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the ways to a listening socket share: for listener.c, listen_unix.c,
+ * What the ways to a listening socket share: for listener.c, listener_carry.c, listen_unix.c,
  * listen_tcp.c and listen_adopt.c only.
  */
 #ifndef SN_SERVER_LISTENER_PRIV_H
@@ -11,6 +11,15 @@
 /* SN_EIO with errno's text: "cannot listen on ADDRESS: WHAT: ...; MEND". */
 int sn_listener_fail(struct sn_why *why, const struct sn_conf_listen *lc, const char *what,
                      const char *mend);
+
+struct sn_listener *sn_listeners_add(struct sn_listeners *ls, const struct sn_conf_listen *lc); /* NULL: no memory */
+/* Adds and opens; of a systemd name every socket. */
+int sn_listeners_open_one(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn_why *why);
+/* Stands for the listeners that no configuration names. */
+extern struct sn_conf_listen sn_listen_adopted;
+
+/* Gives a socket's file its owner and group. */
+int sn_listener_set_owner(const struct sn_conf_listen *lc, struct sn_why *why);
 
 /* Each fills l->fd and l->name, or leaves what it made to sn_listeners_close. */
 int sn_listen_unix(struct sn_listener *l, struct sn_why *why); /* bound and listening */

@@ -97,6 +97,24 @@ sn_process_write_pid(const char *file, struct sn_why *why)
 void
 sn_process_remove_pid(const char *file)
 {
-	if (*file)
+	char text[32] = "";
+	int fd = *file ? open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	if (fd < 0)
+		return;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n > 0 && strtol(text, NULL, 10) == (long)getpid())
 		unlink(file);
+}
+
+int
+sn_process_open_log(const struct sn_conf *conf, struct sn_why *why)
+{
+	int level = sn_log_level_from(conf->log.level);
+	struct sn_log_options opt = {
+		.level = level < 0 ? SN_LOG_INFO : (enum sn_log_level)level,
+		.format = strcmp(conf->log.format, "json") == 0 ? SN_LOG_JSON : SN_LOG_TEXT,
+		.file = conf->log.file,
+	};
+	return sn_log_open(&opt, why);
 }

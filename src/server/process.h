@@ -15,6 +15,9 @@ void sn_process_raise_limits(struct sn_conf *conf);
 int sn_process_drop(const struct sn_conf *conf, struct sn_why *why);
 /* Writes our pid; SN_EIO. "" does nothing. */
 int sn_process_write_pid(const char *file, struct sn_why *why);
+/* Removes it when the number in it is ours. */
 void sn_process_remove_pid(const char *file);
+/* The log as the configuration wants it. */
+int sn_process_open_log(const struct sn_conf *conf, struct sn_why *why);
 
 #endif

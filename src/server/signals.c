@@ -33,6 +33,8 @@ on_signal(int number)
 	int saved = errno;
 	unsigned bit = number == SIGCHLD   ? SN_SIG_CHILD
 	               : number == SIGUSR1 ? SN_SIG_REOPEN
+	               : number == SIGUSR2 ? SN_SIG_RETIRE
+	               : number == SIGHUP  ? SN_SIG_RELOAD
 	               : number == SIGINT && !state.interrupt_stops ? 0
 	                                                            : SN_SIG_STOP;
 	if (bit == SN_SIG_STOP)
@@ -51,9 +53,11 @@ sn_signals_install(bool interrupt_stops, struct sn_why *why)
 		return sn_why_set(why, SN_EIO, "eventfd: %s", strerror(errno));
 	state.interrupt_stops = interrupt_stops;
 	state.fd = fd;
+	/* a forked child has what came to its parent and was not yet taken: of that it obeys only this */
+	atomic_fetch_and(&state.pending, (unsigned)(SN_SIG_STOP | SN_SIG_REOPEN));
 	if (old >= 0)
 		close(old);
-	static const int handled[] = { SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGUSR1 };
+	static const int handled[] = { SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGUSR1, SIGUSR2, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < SN_COUNT(handled); i++)

@@ -9,7 +9,14 @@
 
 #include "base/err.h"
 
-enum sn_signal { SN_SIG_STOP = 1, SN_SIG_CHILD = 2, SN_SIG_REOPEN = 4, SN_SIG_RECYCLE = 8 };
+enum sn_signal {
+	SN_SIG_STOP = 1,
+	SN_SIG_CHILD = 2,
+	SN_SIG_REOPEN = 4, /* SIGUSR1 */
+	SN_SIG_RELOAD = 8, /* SIGHUP */
+	SN_SIG_RETIRE = 16, /* SIGUSR2: to a worker, another one has its place */
+	SN_SIG_RECYCLE = 32 /* of our own: see recycle.h */
+};
 
 /* Installs the handlers; once in a process, again in a forked one. `interrupt_stops`:
  * whether SIGINT means stop (else it is taken and ignored: the terminal sends it to the

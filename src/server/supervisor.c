@@ -1,377 +1,328 @@
 /* SPDX-License-Identifier: MIT
  *
- * The supervisor and the life of its worker processes. One thread.
+ * The supervisor's loop: signals, messages, deaths and what follows from them. One
+ * thread. Rule of the crash loop: CRASH_LOOP deaths in a row, each of a worker that was
+ * up for less than STABLE_MS, at a moment when no worker serves.
  */
 #include "server/supervisor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/admin.h"
+#include "server/channel.h"
 #include "server/process.h"
-#include "server/recycle.h"
 #include "server/signals.h"
+#include "server/supervisor_priv.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
-#define STABLE_MS 10000   /* a worker that lived this long resets the back-off */
-#define CRASH_LOOP 10     /* failures in a row after which the supervisor gives up */
-#define KILL_GRACE_MS 3000 /* beyond timeouts.shutdown */
-#define EXIT_NOT_READY 3
+#define STABLE_MS 10000
+#define CRASH_LOOP 10
+#define EXIT_NO_START 1
+#define EXIT_CRASH_LOOP 4
 
-/* ---- the worker's side ------------------------------------------------------------ */
-
-static bool
-hurried(void *arg)
-{
-	unsigned stops;
-	(void)arg;
-	sn_signals_take(&stops);
-	return stops > 1;
-}
-
-/* Returns when the worker shall stop; SN_RECYCLE_NOT: it was told to. */
-static enum sn_recycle
-wait_for_stop(int fd, struct sn_worker *w)
-{
-	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			return SN_RECYCLE_NOT;
-		unsigned stops, mask = sn_signals_take(&stops);
-		struct sn_why why;
-		if ((mask & SN_SIG_REOPEN) && (sn_log_reopen(&why) < 0 || sn_worker_reopen(w, &why) < 0))
-			sn_log_error("%s", why.text);
-		if (stops)
-			return SN_RECYCLE_NOT;
-		const char *reason;
-		enum sn_recycle kind = mask & SN_SIG_RECYCLE ? sn_recycle_asked(&reason) : SN_RECYCLE_NOT;
-		if (kind == SN_RECYCLE_NOT)
-			continue;
-		sn_log_for(kind == SN_RECYCLE_STUCK ? SN_LOG_ERROR : SN_LOG_INFO, 0,
-		           "this process must be replaced: %s", reason);
-		return kind;
-	}
-}
-
-int
-sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
-              struct sn_listeners *ls, int ready_fd, unsigned number, bool supervised, bool *clean)
-{
-	struct sn_why why = { "" };
-	struct sn_worker *w = NULL;
-	*clean = true;
-	int fd = sn_signals_install(!supervised, &why);
-	if (fd < 0 || sn_process_drop(conf, &why) < 0 ||
-	    sn_worker_prepare(&w, conf, tables, false, &why) < 0) {
-		sn_log_error("%s", why.text);
-		return EXIT_NOT_READY;
-	}
-	if (number == 0) {
-		sn_worker_log_routes(w);
-		for (size_t i = 0; i < ls->n; i++)
-			sn_log_info("listening on %s (%s)", ls->item[i].name, ls->item[i].wire->name);
-	}
-	if (sn_worker_serve(w, ls, &why) < 0) {
-		sn_log_error("%s", why.text);
-		*clean = sn_worker_stop(w, 1000, NULL, NULL);
-		if (*clean)
-			sn_worker_free(w);
-		return EXIT_NOT_READY;
-	}
-	if (ready_fd >= 0) {
-		ssize_t put = write(ready_fd, "1", 1);
-		(void)put; /* a dead supervisor kills us anyway */
-		close(ready_fd);
-	} else {
-		sn_log_info("ready");
-	}
-	enum sn_recycle recycle = wait_for_stop(fd, w);
-	sn_log_info("stopping: accepted requests are answered first");
-	*clean = sn_worker_stop(w, sn_clock_ms_of(conf->timeouts.shutdown), hurried, NULL);
-	if (*clean)
-		sn_worker_free(w);
-	return recycle == SN_RECYCLE_STUCK ? SN_EXIT_STUCK : 0;
-}
-
-/* ---- the supervisor's side ------------------------------------------------------------ */
-
-struct child {
-	pid_t pid; /* 0: none */
-	int ready; /* the pipe's end; -1: told us, or gone */
-	bool is_ready;
-	int64_t started_ms, respawn_ms, backoff_ms;
-};
-
-struct supervisor {
-	const struct sn_conf *conf;
-	const struct sn_tables *tables;
-	struct sn_listeners *ls;
-	struct child *child;
-	unsigned n;
-	int signals;
-	bool was_ready, stopping, failed;
-	unsigned failures, stops_passed;
-	int64_t kill_ms;
-};
+/* ---- stopping ------------------------------------------------------------------- */
 
 static void
-become_worker(struct supervisor *s, unsigned i, int ready, pid_t parent)
+pass_signal(struct sn_supervisor *s, int number)
 {
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != parent)
-		_exit(0);
-	for (unsigned k = 0; k < s->n; k++)
-		if (s->child[k].ready >= 0)
-			close(s->child[k].ready);
-	bool clean;
-	int status = sn_worker_run(s->conf, s->tables, s->ls, ready, i, true, &clean);
-	if (!clean)
-		_exit(status);
-	sn_listeners_close(s->ls);
-	free(s->child);
-	exit(status);
+	for (struct sn_child *c = s->children; c; c = c->next)
+		kill(c->pid, number);
 }
 
 static void
-spawn(struct supervisor *s, unsigned i)
-{
-	struct child *c = &s->child[i];
-	int pipes[2];
-	pid_t parent = getpid();
-	c->respawn_ms = 0;
-	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0) {
-		sn_log_error("cannot start a worker: pipe: %s", strerror(errno));
-		c->respawn_ms = sn_clock_ms() + BACKOFF_MOST_MS;
-		return;
-	}
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		close(pipes[0]);
-		become_worker(s, i, pipes[1], parent);
-	}
-	close(pipes[1]);
-	if (pid < 0) {
-		sn_log_error("cannot start a worker: fork: %s", strerror(errno));
-		close(pipes[0]);
-		c->respawn_ms = sn_clock_ms() + BACKOFF_MOST_MS;
-		return;
-	}
-	c->pid = pid;
-	c->ready = pipes[0];
-	c->is_ready = false;
-	c->started_ms = sn_clock_ms();
-}
-
-static void
-all_ready(struct supervisor *s)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (!s->child[i].is_ready)
-			return;
-	if (!s->was_ready)
-		sn_log_info("ready: %u worker process%s", s->n, s->n == 1 ? "" : "es");
-	s->was_ready = true;
-}
-
-static void
-hear(struct supervisor *s, struct child *c)
-{
-	char byte;
-	ssize_t n = read(c->ready, &byte, 1);
-	if (n < 0)
-		return;
-	close(c->ready);
-	c->ready = -1;
-	if (n == 1) {
-		c->is_ready = true;
-		s->failures = 0;
-		all_ready(s);
-	}
-}
-
-static void
-pass_stop(struct supervisor *s, int number)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->child[i].pid)
-			kill(s->child[i].pid, number);
-}
-
-static void
-begin_stop(struct supervisor *s)
+begin_stop(struct sn_supervisor *s)
 {
 	s->stopping = true;
-	sn_listeners_shut(s->ls);
-	s->kill_ms = sn_clock_ms() + sn_clock_ms_of(s->conf->timeouts.shutdown) + KILL_GRACE_MS;
-	for (unsigned i = 0; i < s->n; i++)
-		s->child[i].respawn_ms = 0;
+	s->reload_again = false;
+	if (s->next)
+		sn_reload_abort(s, "the server is stopping");
+	sn_listeners_shut(&s->now->ls);
+	int64_t limit = sn_clock_ms() + sn_clock_ms_of(s->now->conf->timeouts.shutdown) + SN_KILL_GRACE_MS;
+	for (struct sn_child *c = s->children; c; c = c->next)
+		c->kill_ms = limit;
 }
 
 static void
-describe(pid_t pid, int status, int64_t lived_ms)
+give_up(struct sn_supervisor *s, int status)
 {
-	if (WIFSIGNALED(status))
-		sn_log_error("worker %d was killed by signal %d (%s)%s after %lld.%01lld s", (int)pid,
-		             WTERMSIG(status), strsignal(WTERMSIG(status)),
-		             WCOREDUMP(status) ? ", core dumped" : "", (long long)lived_ms / 1000,
-		             (long long)lived_ms / 100 % 10);
-	else
-		sn_log_error("worker %d ended by itself with status %d after %lld.%01lld s", (int)pid,
-		             WEXITSTATUS(status), (long long)lived_ms / 1000, (long long)lived_ms / 100 % 10);
+	s->status = status;
+	begin_stop(s);
+	pass_signal(s, SIGTERM);
 }
 
+/* ---- messages --------------------------------------------------------------------- */
+
 static void
-ended(struct supervisor *s, struct child *c, int status)
+became_ready(struct sn_supervisor *s, struct sn_child *c)
 {
-	int64_t now = sn_clock_ms(), lived = now - c->started_ms;
-	pid_t pid = c->pid;
-	if (c->ready >= 0)
-		hear(s, c); /* ready and dead at once */
-	if (c->ready >= 0)
-		close(c->ready);
-	c->pid = 0;
-	c->ready = -1;
-	bool normal = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	if (s->stopping) {
-		if (!normal)
-			describe(pid, status, lived);
+	if (c->state != SN_CHILD_STARTING)
+		return;
+	c->state = SN_CHILD_SERVING;
+	c->ready_ms = sn_clock_ms();
+	c->kill_ms = s->stopping ? c->kill_ms : 0;
+	if (s->next && c->gen == s->next) {
+		sn_reload_ready(s);
 		return;
 	}
-	describe(pid, status, lived);
-	bool unready = !c->is_ready;
-	c->is_ready = false;
-	s->failures++;
-	if (!s->was_ready && unready && WIFEXITED(status)) {
+	for (struct sn_child *old = s->children; old; old = old->next)
+		if (old != c && old->gen == c->gen && old->slot == c->slot && old->state == SN_CHILD_SERVING)
+			sn_child_retire(old, s->now->conf);
+	if (!s->was_ready && sn_child_count(s, s->now, SN_CHILD_SERVING) == s->now->n) {
+		s->was_ready = true;
+		sn_log_info("ready: %u worker process%s", s->now->n, s->now->n == 1 ? "" : "es");
+	}
+}
+
+/* SN_EGONE when the other end is closed. */
+static int
+hear(struct sn_supervisor *s, struct sn_child *c)
+{
+	struct sn_msg m;
+	int rc;
+	while ((rc = sn_channel_recv(c->chan, &m)) == 0) {
+		if (m.fd >= 0)
+			close(m.fd);
+		if (m.kind == SN_MSG_READY)
+			became_ready(s, c);
+		else if (m.kind == SN_MSG_FAILED)
+			memcpy(c->failure, m.text, sizeof(c->failure));
+		else if (m.kind == SN_MSG_DEAF)
+			c->deaf = true;
+		else if (m.kind == SN_MSG_RECYCLE && c->gen == s->now) {
+			sn_log_info("worker %d asks for a successor: %s", (int)c->pid, m.text);
+			c->recycle = true;
+		}
+	}
+	return rc;
+}
+
+/* ---- deaths ------------------------------------------------------------------------- */
+
+static void
+put_off(struct sn_slot *slot)
+{
+	slot->respawn_ms = sn_clock_ms() + slot->backoff_ms;
+	slot->backoff_ms = slot->backoff_ms == 0 ? BACKOFF_FIRST_MS : slot->backoff_ms * 2;
+	if (slot->backoff_ms > BACKOFF_MOST_MS)
+		slot->backoff_ms = BACKOFF_MOST_MS;
+}
+
+static void
+lost_worker(struct sn_supervisor *s, const struct sn_child *c, int status)
+{
+	struct sn_slot *slot = &s->now->slot[c->slot];
+	bool stable = c->ready_ms && sn_clock_ms() - c->ready_ms >= STABLE_MS;
+	if (!s->was_ready && !c->ready_ms && WIFEXITED(status)) {
 		/* the very first start: the configuration or the code is wrong, and said so above */
-		s->failed = true;
-	} else if (s->failures >= CRASH_LOOP) {
-		sn_log_error("GIVING UP: %u workers died in a row; see their last lines above", s->failures);
-		s->failed = true;
-	}
-	if (s->failed) {
-		begin_stop(s);
-		pass_stop(s, SIGTERM);
+		give_up(s, EXIT_NO_START);
 		return;
 	}
-	if (lived >= STABLE_MS)
-		c->backoff_ms = 0;
-	c->respawn_ms = now + c->backoff_ms;
-	c->backoff_ms = c->backoff_ms == 0 ? BACKOFF_FIRST_MS : c->backoff_ms * 2;
-	if (c->backoff_ms > BACKOFF_MOST_MS)
-		c->backoff_ms = BACKOFF_MOST_MS;
+	if (stable)
+		s->failures = 0;
+	if (sn_child_find(s, s->now, c->slot, SN_CHILD_SERVING)) {
+		put_off(slot); /* a successor that failed: the one that asked for it goes on */
+		return;
+	}
+	s->failures++;
+	if (s->failures >= CRASH_LOOP && sn_child_count(s, s->now, SN_CHILD_SERVING) == 0) {
+		sn_log_error("GIVING UP: %u workers in a row ended within %d s and none serves; see their "
+		             "last lines above",
+		             s->failures, STABLE_MS / 1000);
+		give_up(s, EXIT_CRASH_LOOP);
+		return;
+	}
+	if (stable)
+		slot->backoff_ms = 0;
+	put_off(slot);
 }
 
 static void
-reap(struct supervisor *s)
+ended(struct sn_supervisor *s, struct sn_child *c, int status)
+{
+	bool normal = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	char reason[sizeof(c->failure)];
+	hear(s, c); /* ready and dead at once; its last words */
+	struct sn_child dead = *c;
+	if (!normal || !(s->stopping || c->state == SN_CHILD_RETIRING))
+		sn_child_describe(c, status, c->state == SN_CHILD_RETIRING ? "while it drained, " : "");
+	memcpy(reason, c->failure, sizeof(reason));
+	sn_child_free(s, c);
+	if (s->stopping || dead.state == SN_CHILD_RETIRING)
+		return;
+	if (dead.gen == s->next)
+		sn_reload_abort(s, *reason ? reason : "a new worker ended before all were ready; see above");
+	else
+		lost_worker(s, &dead, status);
+}
+
+static void
+reap(struct sn_supervisor *s)
 {
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (unsigned i = 0; i < s->n; i++)
-			if (s->child[i].pid == pid)
-				ended(s, &s->child[i], status);
+		for (struct sn_child *c = s->children; c; c = c->next)
+			if (c->pid == pid) {
+				ended(s, c, status);
+				break;
+			}
 }
 
+/* ---- the loop ------------------------------------------------------------------------- */
+
 static void
-on_signals(struct supervisor *s)
+on_signals(struct sn_supervisor *s)
 {
 	unsigned stops, mask = sn_signals_take(&stops);
 	if (mask & SN_SIG_REOPEN) {
 		struct sn_why why;
 		if (sn_log_reopen(&why) < 0)
 			sn_log_error("%s", why.text);
-		pass_stop(s, SIGUSR1);
+		pass_signal(s, SIGUSR1);
 	}
 	if (stops && !s->stopping) {
-		sn_log_info("stopping %u worker%s", s->n, s->n == 1 ? "" : "s");
+		sn_log_info("stopping %u worker%s", s->now->n, s->now->n == 1 ? "" : "s");
 		begin_stop(s);
 	}
 	for (; s->stops_passed < stops; s->stops_passed++)
-		pass_stop(s, s->stops_passed < 2 ? SIGTERM : SIGKILL); /* a third one is the last */
+		pass_signal(s, s->stops_passed < 2 ? SIGTERM : SIGKILL); /* a third one is the last */
 	if (mask & SN_SIG_CHILD)
 		reap(s);
+	if (mask & SN_SIG_RELOAD)
+		sn_reload(s);
+}
+
+/* Whether a worker shall be started there. Successors are started one at a time, so that
+ * never all of them warm up at once; a reload under way replaces everybody anyway. */
+static bool
+wants_worker(const struct sn_supervisor *s, unsigned slot, bool *successor)
+{
+	const struct sn_child *serving = sn_child_find(s, s->now, slot, SN_CHILD_SERVING);
+	if (sn_child_find(s, s->now, slot, SN_CHILD_STARTING))
+		return false;
+	if (!serving)
+		return true;
+	if (!serving->recycle || s->next || *successor)
+		return false;
+	return *successor = true;
+}
+
+/* Fills the places that are empty. */
+static void
+fill(struct sn_supervisor *s, int64_t now)
+{
+	struct sn_generation *g = s->now;
+	bool successor = false;
+	for (unsigned i = 0; i < g->n && !successor; i++)
+		successor = sn_child_find(s, g, i, SN_CHILD_STARTING) &&
+		            sn_child_find(s, g, i, SN_CHILD_SERVING);
+	for (unsigned i = 0; i < g->n && !s->stopping; i++) {
+		if (g->slot[i].respawn_ms > now || !wants_worker(s, i, &successor))
+			continue;
+		if (!sn_child_spawn(s, g, i))
+			g->slot[i].respawn_ms = now + BACKOFF_MOST_MS;
+	}
+}
+
+static void
+kill_late(struct sn_supervisor *s, int64_t now)
+{
+	for (struct sn_child *c = s->children; c; c = c->next) {
+		if (!c->kill_ms || c->kill_ms > now)
+			continue;
+		if (c->state == SN_CHILD_STARTING && !s->stopping)
+			sn_log_error("worker %d was not ready within timeouts.start; killing it", (int)c->pid);
+		else
+			sn_log_error("worker %d did not end within timeouts.shutdown; killing it", (int)c->pid);
+		kill(c->pid, SIGKILL);
+		c->kill_ms = now + SN_KILL_GRACE_MS;
+	}
 }
 
 static int
-next_wait(struct supervisor *s, int64_t now)
+next_wait(const struct sn_supervisor *s, int64_t now)
 {
-	int64_t until = s->stopping ? s->kill_ms : INT64_MAX;
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->child[i].respawn_ms && s->child[i].respawn_ms < until)
-			until = s->child[i].respawn_ms;
+	int64_t until = INT64_MAX;
+	for (const struct sn_child *c = s->children; c; c = c->next)
+		if (c->kill_ms && c->kill_ms < until)
+			until = c->kill_ms;
+	for (unsigned i = 0; i < s->now->n && !s->stopping; i++) {
+		int64_t at = s->now->slot[i].respawn_ms;
+		if (at > now && at < until)
+			until = at;
+	}
 	if (until == INT64_MAX)
 		return -1;
 	return until <= now ? 0 : (int)(until - now);
 }
 
-static bool
-any_alive(const struct supervisor *s)
+/* Waits for something to happen, and hears the workers. */
+static void
+wait_and_hear(struct sn_supervisor *s)
 {
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->child[i].pid)
-			return true;
-	return false;
+	enum { MOST = 2100 }; /* processes <= 1024, twice; more wait for their turn */
+	static struct pollfd p[MOST];
+	static struct sn_child *who[MOST];
+	nfds_t n = 0, first;
+	p[n++] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
+	n += sn_admin_poll(s->admin, p + n);
+	first = n;
+	for (struct sn_child *c = s->children; c && n < MOST; c = c->next) {
+		who[n] = c;
+		p[n++] = (struct pollfd){ .fd = c->chan_closed ? -1 : c->chan, .events = POLLIN };
+	}
+	if (poll(p, n, next_wait(s, sn_clock_ms())) <= 0)
+		return;
+	/* nobody leaves the list here: that is for reap() */
+	for (nfds_t i = first; i < n; i++)
+		if (p[i].revents && hear(s, who[i]) == SN_EGONE)
+			who[i]->chan_closed = true;
+	if (sn_admin_hear(s->admin, p + 1))
+		sn_reload(s);
 }
 
 static void
-watch(struct supervisor *s, struct pollfd *p)
+watch(struct sn_supervisor *s)
 {
-	while (!s->stopping || any_alive(s)) {
-		nfds_t n = 0;
-		p[n++] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
-		for (unsigned i = 0; i < s->n; i++)
-			p[n++] = (struct pollfd){ .fd = s->child[i].ready, .events = POLLIN };
-		poll(p, n, next_wait(s, sn_clock_ms()));
-		for (unsigned i = 0; i < s->n; i++)
-			if (s->child[i].ready >= 0 && p[i + 1].revents)
-				hear(s, &s->child[i]);
+	fill(s, sn_clock_ms());
+	while (!s->stopping || s->children) {
+		wait_and_hear(s);
 		on_signals(s);
 		int64_t now = sn_clock_ms();
-		for (unsigned i = 0; i < s->n && !s->stopping; i++)
-			if (s->child[i].respawn_ms && s->child[i].respawn_ms <= now)
-				spawn(s, i);
-		if (s->stopping && now >= s->kill_ms) {
-			sn_log_error("workers did not end within timeouts.shutdown; killing them");
-			pass_stop(s, SIGKILL);
-			s->kill_ms = now + KILL_GRACE_MS;
-		}
+		sn_reload_settle(s);
+		fill(s, now);
+		kill_late(s, now);
 	}
 }
 
 int
-sn_supervise(const struct sn_conf *conf, const struct sn_tables *tables, struct sn_listeners *ls)
+sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_listeners *ls,
+             const struct sn_loader *loader)
 {
 	struct sn_why why;
-	struct supervisor s = { .conf = conf, .tables = tables, .ls = ls, .n = conf->processes };
-	s.child = calloc(s.n, sizeof(*s.child));
-	struct pollfd *p = calloc(s.n + 1, sizeof(*p));
+	struct sn_supervisor s = { .tables = tables, .loader = loader };
+	s.now = sn_generation_new(conf);
 	s.signals = sn_signals_install(true, &why);
-	if (!s.child || !p || s.signals < 0) {
-		sn_log_error("cannot start: %s", s.signals < 0 ? why.text : "out of memory");
-		free(s.child);
-		free(p);
-		return 1;
+	if (!s.now || s.signals < 0) {
+		sn_log_error("cannot start: %s", s.now ? why.text : "out of memory");
+		sn_generation_free(s.now);
+		return EXIT_NO_START;
 	}
-	for (unsigned i = 0; i < s.n; i++)
-		s.child[i].ready = -1;
-	for (unsigned i = 0; i < s.n; i++) {
-		spawn(&s, i);
-		if (!s.child[i].pid)
-			s.failed = true;
-	}
-	watch(&s, p);
-	free(s.child);
-	free(p);
-	return s.failed ? 1 : 0;
+	s.now->ls = *ls;
+	memset(ls, 0, sizeof(*ls));
+	s.admin = sn_admin_new();
+	watch(&s);
+	sn_admin_result(s.admin, false, "the server has stopped");
+	sn_admin_free(s.admin);
+	sn_process_remove_pid(s.now->conf->pid_file);
+	sn_generation_free(s.now);
+	return s.status;
 }

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "http/method.h"
 #include "server/blocking.h"
+#include "server/channel.h"
 #include "server/iothread.h"
 
 struct sn_worker {
@@ -169,6 +170,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	struct sn_context *ctx = &w->ctx;
 	ctx->conf = conf;
 	ctx->access_fd = -1;
+	ctx->chan = -1;
 	ctx->ms.read = sn_clock_ms_of(conf->timeouts.read);
 	ctx->ms.queue = sn_clock_ms_of(conf->timeouts.queue);
 	ctx->ms.request = sn_clock_ms_of(conf->timeouts.request);
@@ -215,6 +217,12 @@ open_access_log(struct sn_context *ctx, struct sn_why *why)
 		                  "writable, or set log.access = \"\"",
 		                  file, strerror(errno));
 	return 0;
+}
+
+void
+sn_worker_channel(struct sn_worker *w, int chan)
+{
+	w->ctx.chan = chan;
 }
 
 int
@@ -269,6 +277,8 @@ drain(struct sn_worker *w, int64_t deadline, bool (*hurry)(void *), void *arg)
 			nap_ms(1);
 	if (w->listeners)
 		sn_listeners_shut(w->listeners);
+	if (ctx->chan >= 0)
+		sn_channel_send(ctx->chan, SN_MSG_DEAF, 0, -1, NULL);
 	while (ctx->nio && atomic_load(&ctx->connections) && sn_clock_ms() < deadline &&
 	       !(hurry && hurry(arg)))
 		nap_ms(5);

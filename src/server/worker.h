@@ -21,6 +21,8 @@ struct sn_tables { /* static native tables handed in by a program */
  * check_only. */
 int sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
                       const struct sn_tables *tables, bool check_only, struct sn_why *why);
+/* The channel to the supervisor; before sn_worker_serve(). */
+void sn_worker_channel(struct sn_worker *w, int chan);
 /* Starts the threads and accepts. */
 int sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why);
 /* One log line a route; the Python version. */

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""Reload: new code and a new configuration take over when their workers are ready; broken
+ones change nothing, and say why."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any, Callable
+
+import fcgi
+import pytest
+from daemon import BUILD, NATIVE, Daemon, alive, configuration, free_port, merged, run, wait_until
+from wire import Address, environ
+
+STAMP = itertools.count(1_000_000_000)
+Snacgi = Callable[..., Daemon]
+
+
+def code(folder: Path, version: str, more: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    fresh = folder / "app.py.new"
+    fresh.write_text(f"""
+import os
+from snacgi import route
+
+@route('/version')
+def version(request):
+    return {{'version': {version!r}, 'pid': os.getpid()}}
+
+@route('/echo', methods=['POST'])
+def echo(request):
+    return {{'got': request.body['n'], 'version': {version!r}}}
+{more}
+""")
+    # compiled files are told apart by whole seconds and sizes
+    stamp = next(STAMP)
+    os.utime(fresh, (stamp, stamp))
+    fresh.rename(folder / "app.py")  # never half a file
+    return folder
+
+
+def configure(daemon: Daemon, conf: dict[str, Any]) -> None:
+    daemon.conf = merged(daemon.conf, conf)
+    daemon.conf_file.write_text(configuration(daemon.conf))
+
+
+def reload(daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    return run("reload", "--pid", str(daemon.pid))
+
+
+def version(daemon: Daemon) -> str:
+    return str(daemon.get("/version").json()["version"])
+
+
+@pytest.mark.basic
+def test_new_code(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), conf={"processes": 2})
+    daemon.wait_log("ready: 2 worker")
+    old, inode = daemon.workers(), os.stat(daemon.addresses[0].path).st_ino
+    assert version(daemon) == "one"
+    code(tmp / "app", "two")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("reloaded: 2 new workers serve, 2 old ones drain")
+    wait_until(lambda: not [pid for pid in old if alive(pid)], "the end of the old ones")
+    assert len(daemon.workers()) == 2
+    assert [version(daemon) for _ in range(8)] == ["two"] * 8
+    assert os.stat(daemon.addresses[0].path).st_ino == inode, "the socket's file was touched"
+
+
+@pytest.mark.basic
+def test_command(snacgi: Snacgi, tmp: Path) -> None:
+    """Its exit status is the reload's: it waits for the new workers."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), conf={"pid_file": str(tmp / "pid")})
+    for number, args in enumerate((["--pid", str(daemon.pid)], ["-c", str(daemon.conf_file)])):
+        old = daemon.workers()
+        code(tmp / "app", f"new{number}")
+        done = run("reload", *args)
+        assert (done.returncode, done.stdout) == (0, "reloaded\n"), done.stderr
+        wait_until(lambda: not [pid for pid in old if alive(pid)], "the end of the old ones")
+        assert version(daemon) == f"new{number}"
+    assert (tmp / "pid").read_text() == f"{daemon.pid}\n"
+
+
+def test_command_without_server(tmp: Path) -> None:
+    (tmp / "empty.conf").write_text("")
+    (tmp / "pid.conf").write_text(configuration({"pid_file": str(tmp / "none")}))
+    for args, why in ((["-c", str(tmp / "empty.conf")], "--pid"), (["-c", str(tmp / "pid.conf")], "no process id"),
+                      (["--pid", str(os.getpid())], "no snacgi supervisor"), (["--pid", "0"], "wants a process id")):
+        done = run("reload", *args)
+        assert done.returncode in (1, 2)
+        assert why in done.stderr, done.stderr
+
+
+def test_broken_code_changes_nothing(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    old = daemon.workers()
+    code(tmp / "app", "two", "import not_there_at_all")
+    done = reload(daemon)
+    assert done.returncode == 1
+    for word in ("app.py", "line 12", "not_there_at_all", "the running workers go on"):
+        assert word in done.stderr, done.stderr
+    wait_until(lambda: daemon.workers() == old, "only the old ones are left")
+    assert version(daemon) == "one"
+    code(tmp / "app", "three")
+    assert reload(daemon).returncode == 0
+    wait_until(lambda: not alive(old[0]), "the end of the old one")
+    assert version(daemon) == "three"
+
+
+def test_broken_configuration_changes_nothing(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    old = daemon.workers()
+    good = daemon.conf_file.read_text()
+    daemon.conf_file.write_text(good + "procesess = 2;\n")
+    done = reload(daemon)
+    assert done.returncode == 1
+    assert f"{daemon.conf_file}:{good.count(chr(10)) + 1}" in done.stderr and "processes" in done.stderr, done.stderr
+    daemon.conf_file.write_text(good)
+    configure(daemon, {"listen": [*daemon.conf["listen"], {"protocol": "scgi", "address": f"unix:{tmp}/no/such.sock"}]})
+    done = reload(daemon)
+    assert done.returncode == 1 and "such.sock" in done.stderr, done.stderr
+    assert daemon.workers() == old and version(daemon) == "one"
+
+
+def test_listeners_come_and_go(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "fastcgi+unix"])
+    stays, goes = daemon.addresses
+    fresh = Address("scgi", "tcp4", port=free_port())
+    first, second = daemon.conf["listen"]
+    inode = os.stat(stays.path).st_ino
+    configure(daemon, {"listen": [{**first, "mode": "0600"}, {"protocol": "scgi", "address": fresh.spec()}]})
+    assert reload(daemon).returncode == 0
+    assert daemon.get("/version", address=fresh).status == 200
+    assert daemon.get("/version", address=stays).status == 200
+    assert os.stat(stays.path).st_ino == inode and os.stat(stays.path).st_mode & 0o777 == 0o600
+    assert not os.path.exists(goes.path)
+    with pytest.raises(OSError):
+        goes.connect()
+    configure(daemon, {"listen": [first]})
+    assert reload(daemon).returncode == 0
+    # nobody holds the port any more once the old workers are gone
+    wait_until(lambda: len(daemon.workers()) == 1, "the end of the old ones")
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", fresh.port))
+    daemon.addresses = [stays]
+
+
+def test_number_of_processes(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    for processes in (3, 1):
+        configure(daemon, {"processes": processes})
+        assert reload(daemon).returncode == 0
+        wait_until(lambda: len(daemon.workers()) == processes, f"{processes} workers")
+        assert version(daemon) == "one"
+
+
+def test_native_code_is_loaded_anew(snacgi: Snacgi, tmp: Path) -> None:
+    module = tmp / "routes.so"
+    shutil.copy(NATIVE, module)
+    daemon = snacgi(supervisor=True, app=None, native=[module], probe="/native/hello")
+    assert daemon.get("/native/one/x/end").status == 200
+    shutil.copy(BUILD / "examples" / "c" / "demo_native.so", tmp / "new.so")
+    (tmp / "new.so").rename(module)
+    assert reload(daemon).returncode == 0
+    assert daemon.get("/native/one/x/end").status == 404
+    assert daemon.get("/native/hello").status == 200
+
+
+def test_logs_of_the_new_configuration(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    configure(daemon, {"log": {"file": str(tmp / "own.log"), "access": str(tmp / "access.log"), "format": "json"}})
+    assert reload(daemon).returncode == 0
+    assert version(daemon) == "one"
+    wait_until(lambda: "/version" in (tmp / "access.log").read_text(), "the access log")
+    assert '"message":"reloaded: ' in (tmp / "own.log").read_text()
+    configure(daemon, {"log": {"file": "", "access": "", "format": "text"}})
+    assert reload(daemon).returncode == 0
+    daemon.wait_log("reloaded: ")
+
+
+SLOW = "import pathlib, time\nwhile not pathlib.Path(__file__).with_name('go').exists():\n    time.sleep(0.01)"
+
+
+def test_second_reload_waits_for_the_first(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    code(tmp / "app", "two", SLOW)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: len(daemon.workers()) == 2, "the new worker")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("another one follows")
+    assert version(daemon) == "one"
+    code(tmp / "app", "three")
+    (tmp / "app" / "go").touch()
+    wait_until(lambda: daemon.log().count("reloaded: ") == 2, "both")
+    wait_until(lambda: len(daemon.workers()) == 1, "the end of the old ones")
+    assert version(daemon) == "three"
+
+
+def test_a_start_that_takes_too_long_is_given_up(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    old = daemon.workers()
+    configure(daemon, {"timeouts": {"start": 2.0}})
+    code(tmp / "app", "two", SLOW)
+    done = reload(daemon)
+    assert done.returncode == 1
+    assert "timeouts.start" in daemon.log()
+    wait_until(lambda: daemon.workers() == old, "only the old one is left")
+    assert version(daemon) == "one"
+
+
+def test_stopped_during_a_reload(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    code(tmp / "app", "two", SLOW)
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: len(daemon.workers()) == 2, "the new worker")
+    daemon.signal(signal.SIGTERM)
+    (tmp / "app" / "go").touch()
+    assert daemon.wait() == 0
+    assert not os.path.exists(daemon.addresses[0].path)
+
+
+def test_without_supervisor(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(app=code(tmp / "app", "one"))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_log("SIGHUP: nothing is reloaded")
+    assert version(daemon) == "one"
+
+
+def test_what_runs_is_finished_by_the_old(snacgi: Snacgi, tmp: Path) -> None:
+    """A slow request, and one whose body is half there, are answered by the worker that has them."""
+    slow = """
+import pathlib, time
+@route('/slow')
+def slow(request):
+    here = pathlib.Path(__file__).parent
+    (here / 'begun').touch()
+    while not (here / 'go').exists():
+        time.sleep(0.01)
+    return {'pid': os.getpid()}
+"""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one", slow))
+    old = daemon.worker
+    running, half = daemon.connect(), daemon.connect()
+    running.send(fcgi.request(environ("GET", "/slow")))
+    body = b'{"n": 17}'
+    whole = fcgi.request(environ("POST", "/echo", {"Content-Type": "application/json"}, body), body, 1, True)
+    half.get_values([b"FCGI_MAX_CONNS"])  # it is the old one's
+    half.send(whole[:-20])
+    wait_until(lambda: (tmp / "app" / "begun").exists(), "the handler's begin")
+    assert reload(daemon).returncode == 0
+    half.send(whole[-20:])
+    assert half.response().json() == {"got": 17, "version": "one"}
+    (tmp / "app" / "go").touch()
+    assert running.response().json() == {"pid": old}
+    wait_until(lambda: not alive(old), "its end")
+    running.close()
+    half.close()
+
+
+@pytest.mark.limit(240)
+def test_no_request_fails_under_load(snacgi: Snacgi, tmp: Path) -> None:
+    """Connections of one request each, GET and POST, over and over, while it is reloaded."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "v0"), conf={"processes": 2},
+                    listen=["fastcgi+unix", "fastcgi+tcp4"])
+    daemon.wait_log("ready: 2 worker")
+    failures: list[str] = []
+    answered = [0] * 6
+    end = threading.Event()
+
+    def work(who: int) -> None:
+        n = 0
+        while not end.is_set():
+            n += 1
+            try:
+                answer = daemon.post("/echo", {"n": n}, address=daemon.addresses[who % 2])
+                if answer.status != 200 or answer.json()["got"] != n:
+                    failures.append(f"{n}: {answer.status} {answer.body[:200]!r}")
+            except OSError as error:
+                failures.append(f"{n}: {error!r}")
+            answered[who] += 1
+
+    threads = [threading.Thread(target=work, args=(who,)) for who in range(len(answered))]
+    for one in threads:
+        one.start()
+    try:
+        for turn in range(1, 4):
+            before = list(answered)
+            wait_until(lambda: all(a > b + 20 for a, b in zip(answered, before)), "some load")
+            code(tmp / "app", f"v{turn}")
+            assert reload(daemon).returncode == 0
+    finally:
+        end.set()
+        for one in threads:
+            one.join()
+    assert not failures, failures[:5]
+    wait_until(lambda: len(daemon.workers()) == 2, "the end of the old ones")
+    assert version(daemon) == "v3"
