@@ -1,2 +1,7 @@
 dist_man_MANS += man/snacgi.8 man/snacgi-python.7
-dist_doc_DATA = README.md CHANGES doc/architecture.md
+dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md
+
+# The table of front servers, from the data that their tests assert.
+doc-tables:
+	$(PYTHON_BIN) $(srcdir)/tests/servers/table.py --write $(srcdir)/doc/front-servers.md
+.PHONY: doc-tables

@@ -2,6 +2,7 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/integration/local.mk
+include tests/servers/local.mk
 include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
@@ -9,4 +10,4 @@ include tests/valgrind/local.mk
 EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh tests/tsan.supp
 
 clean-local:
-	rm -rf .mypy_cache
+	rm -rf .mypy_cache tests/servers/results

@@ -146,14 +146,37 @@ refuse(struct sn_wire *w, uint16_t id, uint8_t *out)
 	return 0;
 }
 
+static bool
+is(const struct sn_request *req, const struct sn_param *p, const char *name)
+{
+	size_t len = strlen(name);
+	return p->name_len == len && memcmp(req->raw + p->name, name, len) == 0;
+}
+
+/* nginx with scgi_request_buffering off writes what has arrived by then into CONTENT_LENGTH,
+ * and the client's own into HTTP_CONTENT_LENGTH: taken at its word, uploads would be cut
+ * without anybody's noticing. */
+static bool
+contradicts(const struct sn_request *req, const struct sn_param *p)
+{
+	uint64_t length = 0;
+	if (p->value_len == 0 || p->value_len > 18)
+		return false;
+	for (uint32_t i = 0; i < p->value_len; i++) {
+		char c = (char)req->raw[p->value + i];
+		if (c < '0' || c > '9')
+			return false; /* no number: nothing is known */
+		length = length * 10 + (uint64_t)(c - '0');
+	}
+	return length != (uint64_t)sn_request_content_length(req);
+}
+
 /* SCGI's specification: CONTENT_LENGTH comes first, never empty, and SCGI is "1". */
 static int
 check(const struct sn_request *req, const char **reason)
 {
-	static const char first[] = "CONTENT_LENGTH";
 	const struct sn_param *p = req->params;
-	if (req->nparams == 0 || p->name_len != sizeof(first) - 1 ||
-	    memcmp(req->raw + p->name, first, sizeof(first) - 1) != 0) {
+	if (req->nparams == 0 || !is(req, p, "CONTENT_LENGTH")) {
 		*reason = "the first SCGI parameter is not CONTENT_LENGTH";
 		return 400;
 	}
@@ -161,12 +184,19 @@ check(const struct sn_request *req, const char **reason)
 		*reason = "CONTENT_LENGTH is not a number";
 		return 400;
 	}
+	bool scgi = false;
 	for (uint32_t i = 1; i < req->nparams; i++) {
 		p = &req->params[i];
-		if (p->name_len == 4 && memcmp(req->raw + p->name, "SCGI", 4) == 0 &&
-		    p->value_len == 1 && req->raw[p->value] == '1')
-			return 0;
+		if (is(req, p, "SCGI"))
+			scgi = p->value_len == 1 && req->raw[p->value] == '1';
+		else if (is(req, p, "HTTP_CONTENT_LENGTH") && contradicts(req, p)) {
+			*reason = "the front server announces less of the body than the client has: let it buffer "
+			          "requests (nginx: scgi_request_buffering on), or use FastCGI";
+			return 411;
+		}
 	}
+	if (scgi)
+		return 0;
 	*reason = "the parameter SCGI=1 is missing";
 	return 400;
 }

@@ -30,3 +30,11 @@ def test_files_are_what_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_manual_names_every_server(name: str) -> None:
     assert f"‘{name}’" in page("man/snacgi.8") or f"“{name}”" in page("man/snacgi.8") or f"`{name}'" in page("man/snacgi.8")
+
+
+def test_table_of_front_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOP / "tests" / "servers"))
+    from table import filled
+
+    page = (TOP / "doc" / "front-servers.md").read_text()
+    assert filled(page) == page, "run make doc-tables"

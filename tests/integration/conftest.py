@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: daemons, each in a directory of its own; and a limit on how long a
-test may take, so that a hang is a failure with a stack and not a silence."""
+"""Fixtures: daemons, each in a directory of its own."""
 
 from __future__ import annotations
 
 import os
-import resource
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,38 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from daemon import SNACGI, Daemon, Leaks  # noqa: E402
-
-LIMIT = int(os.environ.get("SN_TEST_LIMIT", "150"))
-
-
-def pytest_configure(config: Any) -> None:
-    config.addinivalue_line("markers", "limit(seconds): this test may take longer than others")
-    config.addinivalue_line("markers", "basic: belongs to the part that every compiler and sanitizer runs")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-class TooLong(BaseException):
-    """Not an Exception: a test that catches those must not catch this."""
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    marker = item.get_closest_marker("limit")
-    seconds = marker.args[0] if marker else LIMIT
-
-    def ring(*_: object) -> None:
-        signal.alarm(seconds)  # once more, for what the first one cuts short
-        raise TooLong(f"longer than {seconds} s")
-
-    old = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, old)
-
+from limit import pytest_configure, pytest_runtest_protocol  # noqa: E402,F401
 
 def new_directory() -> Path:
     # Short: a Unix socket's path has 107 bytes.

@@ -3,6 +3,7 @@
  * The native endpoints that integration tests ask, as a loadable module for
  * the stock daemon. Uses nothing but the public header.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +156,17 @@ inject(sn_request *req, sn_response *res)
 struct source {
 	int64_t left;
 	int64_t cut_at;
+	char *done; /* a file to make at the end */
 };
+
+static void
+touch(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+	if (fd >= 0)
+		close(fd);
+}
 
 static ssize_t
 source_pull(void *arg, void *buf, size_t size)
@@ -176,8 +187,13 @@ static int done_calls; /* only for the test's own eyes; I/O threads add, any rea
 static void
 source_done(void *arg)
 {
+	struct source *src = arg;
+
 	__atomic_add_fetch(&done_calls, 1, __ATOMIC_SEQ_CST);
-	free(arg);
+	if (src->done)
+		touch(src->done);
+	free(src->done);
+	free(src);
 }
 
 static int
@@ -190,6 +206,7 @@ pulled(sn_request *req, sn_response *res)
 		return 503;
 	src->left = size;
 	src->cut_at = query_long(req, "cut", -1);
+	src->done = sn_request_query(req, "done") ? strdup(sn_request_query(req, "done")) : NULL;
 	sn_response_type(res, "application/octet-stream");
 	return sn_response_pull(res, query_long(req, "known", 1) ? size : -1, source_pull, source_done, src) ? 500 : 0;
 }
@@ -245,6 +262,31 @@ sender(sn_request *req, sn_response *res)
 	return 0;
 }
 
+/* Sends `size` bytes, says so by the file `gate`/sent, and the rest when `gate`/open is there. */
+static int
+gated(sn_request *req, sn_response *res)
+{
+	const char *gate = sn_request_query(req, "gate");
+	long size = query_long(req, "size", 1), i;
+	char path[4096], *buf;
+	int err;
+
+	if (!gate || !(buf = malloc((size_t)size)))
+		return 503;
+	memset(buf, 'g', (size_t)size);
+	sn_response_type(res, "text/plain");
+	err = sn_response_send(res, buf, (size_t)size);
+	free(buf);
+	snprintf(path, sizeof(path), "%s/sent", gate);
+	touch(path);
+	snprintf(path, sizeof(path), "%s/open", gate);
+	for (i = 0; !err && i < 50000 && access(path, F_OK) != 0; i++)
+		nap(1);
+	if (!err)
+		sn_response_send(res, "end", 3);
+	return 0;
+}
+
 static int
 send_refused(sn_request *req, sn_response *res)
 {
@@ -270,6 +312,7 @@ static const sn_route routes[] = {
 	{ .rule = "/native/wait", .handler = stand, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/stand", .handler = stand, SN_HERE },
 	{ .rule = "/native/send", .handler = sender, .flags = SN_BLOCKING, SN_HERE },
+	{ .rule = "/native/gated", .handler = gated, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/send-refused", .handler = send_refused, SN_HERE },
 	{ .rule = "/both", .handler = text, .methods = "POST", .ctx = greeting, SN_HERE },
 	{ .rule = NULL },

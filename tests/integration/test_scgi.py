@@ -148,6 +148,13 @@ def test_chunked_without_a_length(address: Address) -> None:
     assert exchange(address, netstring(header_block(env, 9)) + b"some body") == 200
 
 
+def test_length_that_contradicts_the_clients(address: Address) -> None:
+    """nginx with request buffering off announces what has arrived by then. Nothing is cut in silence."""
+    for announced, client, status in ((0, b"9", 411), (4, b"9", 411), (9, b"9", 200), (9, b"09", 200), (9, b"", 200), (9, b"x", 200)):
+        env = environ("POST", "/show") + [(b"HTTP_CONTENT_LENGTH", client)]
+        assert exchange(address, netstring(header_block(env, announced)) + b"some body") == status, (announced, client)
+
+
 @pytest.mark.parametrize("target", ["/users/4", "/native/hello", "/sleep?duration=0.2", "/size/3000000", "/block?seconds=0.2"])
 def test_half_closed_peer_is_alive(address: Address, target: str) -> None:
     with scgi.Connection(address) as conn:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""An HTTP client that sends what it is told, byte for byte: raw targets, repeated
+headers, chunks. Knows nothing of the servers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import zlib
+from dataclasses import dataclass
+from typing import Any, Iterable, Iterator, Optional, Union
+
+PATIENCE = 60.0
+
+Body = Union[bytes, Iterable[bytes], None]
+Headers = Union[dict[str, str], list[tuple[str, str]], None]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        assert self.status == 200, (self.status, self.body[:500])
+        return json.loads(self.body)
+
+
+class Browser:
+    """One client connection for each request, to a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def socket(self, source: str = "127.0.0.1") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
+
+    def open(self, method: str, target: str, body: Body = None, headers: Headers = None, chunked: bool = False,
+             source: str = "127.0.0.1") -> http.client.HTTPResponse:
+        """Sends a request; the answer's head is read, its body is not."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (source, 0))
+        try:
+            conn.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in headers.items() if isinstance(headers, dict) else headers or []:
+                conn.putheader(name, value)
+            if chunked:
+                conn.putheader("Transfer-Encoding", "chunked")
+            elif isinstance(body, bytes):
+                conn.putheader("Content-Length", str(len(body)))
+            try:
+                conn.endheaders(body, encode_chunked=chunked)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # an answer before the upload's end, perhaps
+            return conn.getresponse()
+        except BaseException:
+            conn.close()
+            raise
+
+    def ask(self, method: str, target: str, body: Body = None, headers: Headers = None, **more: Any) -> Answer:
+        with self.open(method, target, body, headers, **more) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+
+    def get(self, target: str, headers: Headers = None, **more: Any) -> Answer:
+        return self.ask("GET", target, None, headers, **more)
+
+
+def pieces(total: int, size: int = 65536) -> Iterator[bytes]:
+    """Bytes that are not all alike, `total` of them."""
+    block = bytes(n * 7 % 251 for n in range(size))
+    for at in range(0, total, size):
+        yield block[: min(size, total - at)]
+
+
+def checksum(total: int) -> int:
+    crc = 0
+    for piece in pieces(total):
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def read_some(sock: socket.socket) -> Optional[bytes]:
+    """What has arrived; None: nothing yet."""
+    sock.setblocking(False)
+    try:
+        return sock.recv(65536)
+    except BlockingIOError:
+        return None
+    finally:
+        sock.settimeout(PATIENCE)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Either side reloads or stops while others ask: no answer is wrong, cut, or empty, and
+what comes after is as before."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from typing import Any, Callable
+
+from daemon import wait_until
+from fronts import Front
+
+Verdict = Callable[[str, Any], None]
+
+
+class Load:
+    """Threads that ask without a pause and keep account of every answer."""
+
+    def __init__(self, front: Front, threads: int = 6) -> None:
+        self.front = front
+        self.lock = threading.Lock()
+        self.good = 0
+        self.statuses: dict[str, int] = {}
+        self.wrong: list[str] = []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(threads)]
+
+    def work(self, seed: int) -> None:
+        n = seed
+        while not self.ended.is_set():
+            n += 7
+            try:
+                if n % 3 == 0:
+                    body = b'{"n":%d}' % n
+                    answer, right = self.front.browser.ask("POST", "/json", body), b'{"got":{"n":%d}}' % n
+                else:
+                    answer, right = self.front.browser.get(f"{('', '/native')[n % 2]}/users/{n}"), b'{"user_id":%d}' % n
+                outcome = str(answer.status)
+                wrong = answer.status == 200 and answer.body.replace(b" ", b"") != right or answer.status not in (200, 500, 502, 503, 504)
+                text = repr((answer.status, dict(answer.headers), answer.body[:200]))
+            except (ConnectionError, http.client.RemoteDisconnected, http.client.BadStatusLine) as error:
+                outcome, wrong, text = "refused", False, repr(error)
+            except http.client.IncompleteRead as error:
+                outcome, wrong, text = "cut", True, repr(error)
+            with self.lock:
+                self.statuses[outcome] = self.statuses.get(outcome, 0) + 1
+                if wrong:
+                    self.wrong.append(text)
+
+    def count(self, outcome: str = "200") -> int:
+        with self.lock:
+            return self.statuses.get(outcome, 0)
+
+    def failures(self, before: dict[str, int]) -> dict[str, int]:
+        """Answers other than 200 since `before`."""
+        with self.lock:
+            more = {k: v - before.get(k, 0) for k, v in self.statuses.items() if k != "200"}
+        return {k: v for k, v in more.items() if v}
+
+    def more(self, outcome: str = "200", by: int = 30) -> None:
+        before = self.count(outcome)
+        wait_until(lambda: self.count(outcome) >= before + by, f"{by} more answers {outcome}, after {self.statuses}\n{self.front.log()}")
+
+    def __enter__(self) -> "Load":
+        for one in self.threads:
+            one.start()
+        self.more()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        for one in self.threads:
+            one.join(60)
+        assert not self.wrong, self.wrong[:5]
+
+
+def test_server_reloads(front: Front, verdict: Verdict) -> None:
+    with Load(front) as load:
+        for _ in range(3):
+            front.reload()
+            load.more(by=60)
+    lost = {k: v for k, v in load.statuses.items() if k != "200"}
+    verdict("server-reload", f"lost: {lost}" if lost else "nothing lost")
+
+
+def test_snacgi_stops(front: Front, verdict: Verdict) -> None:
+    """The server tells its clients so, and finds snacgi again when it is back."""
+    with Load(front) as load:
+        seen = front.stop_and_start_snacgi(load)
+        load.more()
+    verdict("snacgi-stops", f"{seen}, then ok")
+
+
+def test_server_stops(front: Front, verdict: Verdict) -> None:
+    with Load(front) as load:
+        code = front.stop_server()
+        load.more("refused", 10)
+        front.start_server()
+        load.more()
+    assert code in (0, -front.stop_signal), code
+    verdict("server-stops", "no wrong answer")
