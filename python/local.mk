@@ -4,7 +4,10 @@ snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
 	python/snacgi/_bind.py \
+	python/snacgi/_globals.py \
+	python/snacgi/_hooks.py \
 	python/snacgi/_json.py \
+	python/snacgi/_life.py \
 	python/snacgi/_datastructures.py \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_routing.py \

@@ -15,9 +15,20 @@ from _snacgi import Headers as Headers
 from _snacgi import Request as Request
 from _snacgi import Response as Response
 
+from typing import TYPE_CHECKING, Any
+
 from . import exceptions as exceptions
 
 from ._datastructures import MultiDict as MultiDict
+from ._hooks import after_request as after_request
+from ._hooks import before_request as before_request
+from ._hooks import errorhandler as errorhandler
+from ._hooks import register_error_handler as register_error_handler
+from ._hooks import teardown_request as teardown_request
+from ._life import lifespan as lifespan
+from ._life import on_shutdown as on_shutdown
+from ._life import on_startup as on_startup
+from ._life import worker_init as worker_init
 from ._routing import delete as delete
 from ._routing import get as get
 from ._routing import patch as patch
@@ -29,6 +40,11 @@ from .exceptions import BadRequest as BadRequest
 from .exceptions import HTTPException as HTTPException
 from .exceptions import abort as abort
 
+if TYPE_CHECKING:
+    from ._globals import current_request as current_request
+    from ._globals import g as g
+    from ._globals import request as request
+
 __all__ = [
     "BadRequest",
     "HTTPException",
@@ -38,11 +54,34 @@ __all__ = [
     "Response",
     "__version__",
     "abort",
+    "after_request",
+    "before_request",
+    "current_request",
     "delete",
+    "errorhandler",
     "exceptions",
+    "g",
     "get",
+    "lifespan",
+    "on_shutdown",
+    "on_startup",
     "patch",
     "post",
     "put",
+    "register_error_handler",
+    "request",
     "route",
+    "teardown_request",
+    "worker_init",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Who asks for one of these has the context variable set for every request from then on;
+    # the others do not pay for it.
+    if name in ("current_request", "g", "request"):
+        from . import _globals
+
+        value = globals()[name] = getattr(_globals, name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

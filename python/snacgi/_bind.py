@@ -2,16 +2,195 @@
 """From a recorded route to the callable that a request is given to.
 
 The daemon and the test client both call what ``bind`` returns, with the request
-and, where the route asked for it, the pool. Private.
+and, where the route asked for it, the pool. Without hooks that is the handler
+itself. With hooks it is a pipeline, written once as a coroutine function: around a
+sync handler nothing in it ever waits, and it is driven by hand. Private.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+import asyncio
+import logging
+import sys
+from typing import Any, Awaitable, Callable, Optional, Sequence
 
+import _snacgi
+from _snacgi import Request, Response
+
+from ._hooks import Scope, app_scope, find_error_handler, is_async, takes
 from ._routing import Route
+from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+
+_log = logging.getLogger("snacgi")
 
 
-def bind(route: Route) -> Callable[..., Any]:
-    """What to call for a request of `route`."""
+def scopes_of(route: Optional[Route]) -> tuple[Scope, ...]:
+    """Whose hooks apply: the innermost first."""
+    return (app_scope,)
+
+
+def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
+    """What to call for a request of `route`. `propagate`: exceptions that nobody handles are
+    raised, also where a handler for 500 would answer them."""
+    scopes = tuple(scope for scope in scopes_of(route) if scope)
+    if scopes:
+        return _Pipeline(route.handler, route.name, route.is_async, scopes, propagate).callable()
+    if "snacgi._globals" in sys.modules:
+        return _with_request(route.handler, route.is_async)
     return route.handler
+
+
+def bind_missing(propagate: bool = False) -> Optional[Callable[[Request], Any]]:
+    """What answers a request that no route takes, where the application has hooks; else None."""
+    if not app_scope:
+        return None
+    return _Pipeline(missing, "snacgi", False, (app_scope,), propagate).callable()
+
+
+def missing(request: Request) -> Any:
+    """The answer to a request that no route takes."""
+    allowed = request._allowed
+    if allowed is None:
+        raise NotFound("there is nothing at this path")
+    if request.method == "OPTIONS":
+        return b"", 200, {"Allow": allowed}
+    raise MethodNotAllowed(allowed.split(", "), "this path does not take that method")
+
+
+def _with_request(handler: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
+    from ._globals import enter
+
+    def call(request: Request, *pool: Any) -> Any:
+        enter(request)
+        return handler(request, *pool)
+
+    async def call_async(request: Request, *pool: Any) -> Any:
+        enter(request)
+        return await handler(request, *pool)
+
+    return call_async if asynchronous else call
+
+
+def _name_of(func: Any) -> str:
+    return f"{getattr(func, '__module__', '?')}.{getattr(func, '__qualname__', type(func).__qualname__)}"
+
+
+def _callable_from(func: Callable[..., Any], asynchronous: bool) -> Callable[..., Awaitable[Any]]:
+    # As a coroutine function. Around a sync handler an async hook runs in a loop of its own.
+    if not is_async(func):
+
+        async def call(*args: Any) -> Any:
+            return func(*args)
+
+    elif asynchronous:
+
+        async def call(*args: Any) -> Any:
+            return await func(*args)
+
+    else:
+
+        async def call(*args: Any) -> Any:
+            return asyncio.run(func(*args))
+
+    return call
+
+
+class _Pipeline:
+    """before_request, the handler, after_request, teardown_request, and errors."""
+
+    def __init__(self, handler: Callable[..., Any], name: str, asynchronous: bool, scopes: tuple[Scope, ...],
+                 propagate: bool) -> None:
+        from ._globals import enter
+
+        def ready(functions: Sequence[Callable[..., Any]]) -> list[tuple[Callable[..., Awaitable[Any]], str]]:
+            return [(_callable_from(f, asynchronous), _name_of(f)) for f in functions]
+
+        outer_first = scopes[::-1]
+        self.enter = enter
+        self.handler, self.name = handler, name
+        self.asynchronous, self.propagate, self.scopes = asynchronous, propagate, scopes
+        self.before = [(_callable_from(f, asynchronous), _name_of(f), takes(f)[1] > 0)
+                       for scope in outer_first for f in scope.before]
+        self.after = ready([f for scope in scopes for f in reversed(scope.after)])
+        self.teardown = ready([f for scope in scopes for f in reversed(scope.teardown)])
+        #: Results become a Response here when somebody wants to see it, or its failing.
+        self.responds = bool(self.after) or any(scope.errors for scope in scopes)
+
+    def callable(self) -> Callable[..., Any]:
+        run = self.run
+        if self.asynchronous:
+            return run
+
+        def drive(request: Request, *pool: Any) -> Any:
+            coroutine = run(request, *pool)
+            try:
+                coroutine.send(None)
+            except StopIteration as done:
+                return done.value
+            coroutine.close()
+            raise RuntimeError("a hook around a sync handler has awaited")
+
+        return drive
+
+    async def run(self, request: Request, *pool: Any) -> Any:
+        self.enter(request)
+        failure: Optional[BaseException] = None
+        try:
+            try:
+                result = await self.answer(request, pool)
+            except Exception as exc:
+                result, failure = await self.rescue(request, exc)
+            for f, name in self.after:
+                result = await f(result)
+                if not isinstance(result, Response):
+                    raise TypeError(f"{name} (after_request) returned {type(result).__name__}, not the Response")
+            return result
+        except BaseException as exc:
+            failure = exc
+            raise
+        finally:
+            for f, name in self.teardown:
+                try:
+                    await f(failure)
+                except Exception:
+                    _log.exception("%s (teardown_request) failed", name)
+
+    async def answer(self, request: Request, pool: tuple[Any, ...]) -> Any:
+        name = self.name
+        for f, hook, with_request in self.before:
+            result = await (f(request) if with_request else f())
+            if result is not None:
+                name = hook
+                break
+        else:
+            result = self.handler(request, *pool)
+            if self.asynchronous:
+                result = await result
+        return self.response(request, result, name) if self.responds else result
+
+    def response(self, request: Request, result: Any, name: str) -> Response:
+        return result if isinstance(result, Response) else _snacgi.respond(request, result, name, True)
+
+    async def rescue(self, request: Request, exc: Exception) -> tuple[Any, Optional[BaseException]]:
+        """(the answer, the exception when nobody has handled it); or raises it."""
+        handler = find_error_handler(exc, self.scopes)
+        if handler is not None:
+            return await self.handled(handler, request, exc), None
+        if isinstance(exc, HTTPException):
+            if not self.after:
+                raise exc
+            return _snacgi.respond(request, exc, self.name), None
+        if self.propagate:
+            raise exc
+        wrapped = InternalServerError(original_exception=exc)
+        handler = find_error_handler(wrapped, self.scopes)
+        if handler is None:
+            return _snacgi.respond(request, exc, self.name), exc  # logs it
+        _snacgi.respond(request, exc, self.name)  # for its line in the log
+        return await self.handled(handler, request, wrapped), exc
+
+    async def handled(self, handler: Callable[..., Any], request: Request, exc: Exception) -> Response:
+        result = await _callable_from(handler, self.asynchronous)(exc)
+        if isinstance(result, HTTPException):  # `return e`, as Flask's own examples have it
+            return _snacgi.respond(request, result, self.name)
+        return self.response(request, result, _name_of(handler))

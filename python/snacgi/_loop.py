@@ -6,11 +6,22 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from typing import Any, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Callable, Coroutine
 
 _log = logging.getLogger("snacgi.loop")
 
 BACKGROUND_GRACE = 1.0  # seconds for tasks that handlers left behind, at the end
+
+
+class _ContextThreads(ThreadPoolExecutor):
+    """For run_in_executor(None, ...): threads that see the context variables of the caller,
+    as those of asyncio.to_thread do."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        run: Callable[..., Any] = copy_context().run
+        return super().submit(run, fn, *args, **kwargs)
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:
@@ -23,12 +34,15 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
                 f"python.loop is \"uvloop\", which cannot be imported ({exc}); install it (in the "
                 "venv: pip install uvloop), or set python.loop = \"asyncio\"") from exc
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        return loop
-    return asyncio.new_event_loop()
+    else:
+        loop = asyncio.new_event_loop()
+    loop.set_default_executor(_ContextThreads(thread_name_prefix="asyncio"))
+    return loop
 
 
 def run(loop: asyncio.AbstractEventLoop, fd: int, bell: Callable[[], object],
-        started: Callable[[], object], ended: Callable[[], bool]) -> None:
+        started: Callable[[], object], ended: Callable[[], bool],
+        leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs the loop until its owner has ended it, whatever handlers raise or stop."""
     asyncio.set_event_loop(loop)
     loop.add_reader(fd, bell)
@@ -40,6 +54,7 @@ def run(loop: asyncio.AbstractEventLoop, fd: int, bell: Callable[[], object],
             except BaseException:  # SystemExit, KeyboardInterrupt: the task has it as its result
                 _log.debug("an exception left the event loop, which goes on", exc_info=True)
         loop.remove_reader(fd)
+        loop.run_until_complete(leave())
         loop.run_until_complete(_finish(loop))
     finally:
         asyncio.set_event_loop(None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import atexit
 import importlib
 import inspect
@@ -15,11 +16,13 @@ import threading
 from typing import Any, Callable, Iterator, Sequence
 
 from . import _routing
-from ._loop import cancel_later, new_loop
-from ._loop import run as run_loop
+from ._bind import bind, bind_missing
+from ._life import Life, needs_loop, run_worker_init
+from ._loop import cancel_later, new_loop, run
 
-__all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "new_loop",
-           "prepare", "retrying", "run_loop", "start_pool"]
+__all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "end_life", "lanes_ended",
+           "missing", "needs_loop", "new_loop", "prepare", "retrying", "run_loop", "start_life",
+           "start_pool"]
 
 # Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
 # what every short handler and every turn of the event loop waits beside one that computes.
@@ -53,9 +56,39 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
 
 def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, bool, str, int, float]]:
     """What @route has recorded, in order; a time-out of 0 is the server's."""
-    return [(r.rule, ", ".join(r.methods), r.handler, r.name, bool(r.is_async),
+    return [(r.rule, ", ".join(r.methods), bind(r), r.name, bool(r.is_async),
              bool(r.use_process_pool), bool(r.idempotent), r.file or "", int(r.line or 0),
              r.timeout or 0.0) for r in _routing.registry]
+
+
+def missing() -> Callable[..., Any] | None:
+    """What answers requests that no route takes; None: the server does it by itself."""
+    return bind_missing()
+
+
+# ---- the application's life ------------------------------------------------------
+
+_life = Life(None)
+
+
+def start_life(loop: asyncio.AbstractEventLoop | None) -> None:
+    """What the application does before the first request; raises what that raises."""
+    global _life
+    _life = Life(loop)
+    _life.start()
+
+
+def lanes_ended() -> None:
+    _life.lanes_ended()
+
+
+def end_life() -> None:
+    _life.end()
+
+
+def run_loop(loop: asyncio.AbstractEventLoop, fd: int, bell: Callable[[], object],
+             started: Callable[[], object], ended: Callable[[], bool]) -> None:
+    run(loop, fd, bell, started, ended, lambda: _life.leave())
 
 
 # ---- pool --------------------------------------------------------------------
@@ -67,7 +100,7 @@ def start_pool(workers: int, queue: int, modules: Sequence[str], max_tasks: int,
     from ._pool import PoolExecutor
 
     pool = PoolExecutor(workers, queue=queue, modules=tuple(modules), max_tasks_per_child=max_tasks,
-                        call_timeout=call_timeout, owned=True)
+                        call_timeout=call_timeout, owned=True, initializer=run_worker_init)
     try:
         pool.wait_ready(_POOL_START)
     except BaseException:

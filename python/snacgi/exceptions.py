@@ -338,6 +338,17 @@ class InternalServerError(HTTPException):
     code = 500
     description = "The server met an error."
 
+    def __init__(
+        self,
+        description: Optional[str] = None,
+        response: Optional[Response] = None,
+        original_exception: Optional[BaseException] = None,
+        *,
+        headers: HeaderSource = None,
+    ) -> None:
+        super().__init__(description, response, headers=headers)
+        self.original_exception = original_exception  #: what a handler for 500 is called for
+
 
 class NotImplemented(HTTPException):  # noqa: A001 - werkzeug's name
     """501."""

@@ -27,9 +27,11 @@ import _snacgi
 from _snacgi import Matcher, Request, Response
 
 from . import _routing
-from ._bind import bind
+from ._bind import bind, bind_missing, missing
+from ._life import Life, needs_loop
+from ._loop import new_loop
 from ._testrequest import CookieJar, body_of
-from .exceptions import HTTPException, MethodNotAllowed, NotFound
+from .exceptions import HTTPException
 
 __all__ = ["TestClient", "TestResponse"]
 
@@ -64,6 +66,10 @@ class _PicklingExecutor(Executor):
 
         return self._threads.submit(run)
 
+    def with_timeout(self, seconds: Optional[float]) -> Executor:
+        """As the server's pool has it; a thread cannot be ended, so there is no limit here."""
+        return self
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
@@ -75,14 +81,17 @@ class _Loop:
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._thread: Optional[threading.Thread] = None
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """The result of `coroutine`, as a task that has a copy of the caller's context."""
+    def get(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            self._loop = new_loop("asyncio")
             self._thread = threading.Thread(target=self._loop.run_forever, name="snacgi-test-loop", daemon=True)
             self._thread.start()
+        return self._loop
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """The result of `coroutine`, as a task that has a copy of the caller's context."""
+        loop = self.get()
         done: Future[Any] = Future()
-        loop = self._loop
 
         async def drive() -> None:
             try:
@@ -115,6 +124,16 @@ class _Loop:
         await asyncio.gather(*rest, return_exceptions=True)
 
 
+class _Table:
+    """The routes as they were registered when it was made."""
+
+    def __init__(self, propagate: bool) -> None:
+        self.made_of = _routing.registry[:]
+        self.matcher = Matcher([(r.rule, ", ".join(r.methods), r.name, r.file, r.line) for r in self.made_of])
+        self.calls = [bind(r, propagate) for r in self.made_of]
+        self.missing: Callable[..., Any] = bind_missing(propagate) or missing
+
+
 class TestClient:
     """Requests to the routes that have been registered in this process.
 
@@ -125,8 +144,9 @@ class TestClient:
     pool: the executor of routes with use_process_pool; by default a thread to which
         functions, arguments and results travel by pickle, as they would to a process.
 
-    The routes are looked at when the first request is made. As a context manager it closes
-    itself at the end, with its event loop and pool.
+    The routes are looked at when the first request is made. As a context manager it runs the
+    application's life as well, on_startup, lifespan and on_shutdown, and closes itself at the
+    end, with its event loop and pool.
     """
 
     __test__ = False
@@ -145,17 +165,27 @@ class TestClient:
         self._own_pool: Optional[Executor] = None if pool is not None else _PicklingExecutor()
         self._pool = pool if pool is not None else self._own_pool
         self._loop = _Loop()
+        self._life: Optional[Life] = None
         self._jar = CookieJar()
-        self._table: Optional[tuple[int, Matcher, list[tuple[_routing.Route, Callable[..., Any]]]]] = None
+        self._table: Optional[_Table] = None
 
     def __enter__(self) -> TestClient:
+        life = Life(self._loop.get() if needs_loop() else None)
+        life.start()
+        self._life = life
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Ends the event loop and the pool that the client has started."""
+        """Ends the application's life, the event loop and the pool that the client has started."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.lanes_ended()
+            if needs_loop():
+                self._loop.run(life.leave())
+            life.end()
         self._loop.close()
         if self._own_pool is not None:
             self._own_pool.shutdown()
@@ -226,35 +256,30 @@ class TestClient:
 
     # ---- what the daemon would do -------------------------------------------------
 
-    def _routes(self) -> tuple[Matcher, list[tuple[_routing.Route, Callable[..., Any]]]]:
+    def _routes(self) -> _Table:
         registry = _routing.registry
-        if self._table is None or self._table[0] != len(registry):
-            matcher = Matcher([(r.rule, ", ".join(r.methods), r.name, r.file, r.line) for r in registry])
-            self._table = len(registry), matcher, [(r, bind(r)) for r in registry]
-        return self._table[1:]
+        if self._table is None or self._table.made_of != registry:
+            self._table = _Table(self.raise_server_exceptions)
+        return self._table
 
     def _dispatch(self, request: Request) -> tuple[str, Any]:
         # The handler's name, and what it returned, or the exception that it raised.
-        matcher, routes = self._routes()
-        found = matcher.match(request)
-        if found is None:
-            return "", NotFound("there is nothing at this path")
-        if isinstance(found, str):
-            if request.method == "OPTIONS":
-                return "", (b"", 200, {"Allow": found})
-            return "", MethodNotAllowed(found.split(", "), "this path does not take that method")
-        route, call = routes[found]
-        args = (request, self._pool) if route.use_process_pool else (request,)
+        table = self._routes()
+        found = table.matcher.match(request)
+        route = None if found is None else table.made_of[found]
+        call: Callable[..., Any] = table.missing if found is None else table.calls[found]
+        name = route.name if route else ""
+        args = (request, self._pool) if route and route.use_process_pool else (request,)
         try:
-            if route.is_async:
-                return route.name, self._loop.run(call(*args))
-            return route.name, contextvars.copy_context().run(call, *args)
+            if route and route.is_async:
+                return name, self._loop.run(call(*args))
+            return name, contextvars.copy_context().run(call, *args)
         except HTTPException as exc:
-            return route.name, exc
+            return name, exc
         except BaseException as exc:
             if self.raise_server_exceptions:
                 raise
-            return route.name, exc
+            return name, exc
 
     # ---- for each method --------------------------------------------------------------
 

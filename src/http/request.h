@@ -42,6 +42,7 @@ struct sn_request {
 	const char *method_name;
 	struct sn_path path;
 	const char *query; /* raw, "" when none */
+	uint64_t allow;    /* not routed: the methods that the path takes, 0: there is nothing */
 	uint32_t query_len;
 	uint32_t nvalues;
 	struct sn_value *values; /* owned by the arena */

@@ -831,6 +831,12 @@ sn_aio_close(struct sn_aio *a, int64_t deadline_ms)
 	ring_bell(a);
 }
 
+PyObject *
+sn_aio_loop(const struct sn_aio *a)
+{
+	return a->loop;
+}
+
 bool
 sn_aio_join(struct sn_aio *a, int64_t deadline_ms)
 {

@@ -22,6 +22,8 @@ void sn_aio_cancel(struct sn_aio *a, struct sn_request *req);
 /* No more requests; what is queued or in flight goes on until the deadline, then is
  * cancelled. */
 void sn_aio_close(struct sn_aio *a, int64_t deadline_ms);
+/* Borrowed: the event loop. Needs the GIL. */
+PyObject *sn_aio_loop(const struct sn_aio *a);
 /* Waits for the loop thread; false: a coroutine does not let go of it. */
 bool sn_aio_join(struct sn_aio *a, int64_t deadline_ms);
 /* Answers 503 to what is queued. */

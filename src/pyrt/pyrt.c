@@ -180,6 +180,19 @@ start_pool(struct sn_pyrt *rt)
 	return 0;
 }
 
+/* What the application does before its first request: on_startup, lifespan. */
+static int
+start_life(struct sn_pyrt *rt)
+{
+	PyObject *loop = rt->aio ? sn_aio_loop(rt->aio) : Py_None;
+	PyObject *r = sn_interp_call("start_life", Py_BuildValue("(O)", loop));
+
+	if (!r)
+		return sn_interp_fail(rt->why, "The application could not start (on_startup, lifespan)");
+	Py_DECREF(r);
+	return 0;
+}
+
 static int
 start_lanes(struct sn_pyrt *rt)
 {
@@ -201,7 +214,7 @@ start_lanes(struct sn_pyrt *rt)
 	}
 	if (rc == 0 && sn_dispatch_start(rt->dispatch) < 0)
 		rc = sn_why_set(rt->why, SN_ENOMEM, "Python's dispatch threads could not be started");
-	return rc;
+	return rc == 0 ? start_life(rt) : rc;
 }
 
 static int
@@ -254,9 +267,12 @@ join_lanes(struct sn_pyrt *rt)
 {
 	int64_t deadline = atomic_load(&rt->deadline_ms);
 	PyThreadState *ts = PyEval_SaveThread();
-	bool sync = !rt->dispatch || sn_dispatch_join(rt->dispatch, deadline);
-	bool async = !rt->aio || sn_aio_join(rt->aio, deadline);
+	bool sync = !rt->dispatch || sn_dispatch_join(rt->dispatch, deadline), async;
 
+	PyEval_RestoreThread(ts);
+	call_quietly("lanes_ended", PyTuple_New(0), "The application's end could not begin");
+	ts = PyEval_SaveThread();
+	async = !rt->aio || sn_aio_join(rt->aio, deadline);
 	if (!sync)
 		sn_dispatch_refuse_all(rt->dispatch);
 	if (!async)
@@ -287,6 +303,8 @@ take_down(struct sn_pyrt *rt)
 	if (rt->aio)
 		sn_aio_close(rt->aio, atomic_load(&rt->deadline_ms));
 	all = join_lanes(rt);
+	if (all)
+		call_quietly("end_life", PyTuple_New(0), "The application's end failed (on_shutdown)");
 	close_pool(rt);
 	if (rt->aio && all)
 		sn_aio_finish(rt->aio);
@@ -382,6 +400,12 @@ sn_pyrt_endpoints(const struct sn_pyrt *rt, size_t *n)
 {
 	*n = rt->routes.n;
 	return rt->routes.endpoints;
+}
+
+const struct sn_endpoint *
+sn_pyrt_missing(const struct sn_pyrt *rt)
+{
+	return rt->routes.missing.target ? &rt->routes.missing : NULL;
 }
 
 const char *

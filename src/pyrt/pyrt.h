@@ -46,6 +46,9 @@ struct sn_pyrt_stats {
 int sn_pyrt_start(struct sn_pyrt **out, const struct sn_pyrt_options *opt, struct sn_why *why);
 /* The routes in the order of registration; valid until sn_pyrt_free. */
 const struct sn_endpoint *sn_pyrt_endpoints(const struct sn_pyrt *rt, size_t *n);
+/* For requests that no route takes, 404, 405 and OPTIONS (req->allow): the application's hooks
+ * answer them. NULL: it has none. Valid as long. */
+const struct sn_endpoint *sn_pyrt_missing(const struct sn_pyrt *rt);
 /* "3.11.2 (/usr)" for the start-up log. */
 const char *sn_pyrt_version(const struct sn_pyrt *rt);
 /* From any thread, without the GIL: queues `req` (routed to one of our endpoints, body

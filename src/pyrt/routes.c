@@ -48,6 +48,37 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	return 0;
 }
 
+/* Where the application has hooks, 404, 405 and OPTIONS are for them to see. */
+static int
+convert_missing(struct sn_pyroutes *r, struct sn_why *why)
+{
+	PyObject *handler = sn_interp_call("missing", PyTuple_New(0));
+
+	if (!handler)
+		return sn_interp_fail(why, "The application's hooks cannot be read");
+	if (handler == Py_None) {
+		Py_DECREF(handler);
+		return 0;
+	}
+	r->sync = true;
+	r->missing_target = (struct sn_pytarget){ .handler = handler, .name = "(no route)" };
+	r->missing = (struct sn_endpoint){ .rule = "", .lane = SN_LANE_SYNC, .target = &r->missing_target,
+		                           .name = r->missing_target.name, .file = "" };
+	return 0;
+}
+
+static int
+ask_for_loop(struct sn_pyroutes *r, struct sn_why *why)
+{
+	PyObject *yes = sn_interp_call("needs_loop", PyTuple_New(0));
+
+	if (!yes)
+		return sn_interp_fail(why, "The application's hooks cannot be read");
+	r->async |= yes == Py_True;
+	Py_DECREF(yes);
+	return 0;
+}
+
 int
 sn_pyroutes_collect(struct sn_pyroutes *r, struct sn_why *why)
 {
@@ -67,6 +98,10 @@ sn_pyroutes_collect(struct sn_pyroutes *r, struct sn_why *why)
 	}
 	for (r->n = 0; rc == 0 && r->n < (size_t)n; r->n++)
 		rc = convert(r, r->n, PyList_GET_ITEM(list, (Py_ssize_t)r->n), why);
+	if (rc == 0)
+		rc = convert_missing(r, why);
+	if (rc == 0)
+		rc = ask_for_loop(r, why);
 out:
 	Py_XDECREF(list);
 	return rc;

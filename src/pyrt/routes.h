@@ -11,6 +11,9 @@ struct sn_pyroutes {
 	struct sn_endpoint *endpoints;
 	struct sn_pytarget *targets;
 	size_t n;
+	/* What answers requests that no route takes; target NULL: nothing does. */
+	struct sn_endpoint missing;
+	struct sn_pytarget missing_target;
 	bool sync, async, pool; /* which lanes are needed */
 };
 

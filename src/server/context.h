@@ -28,6 +28,7 @@ struct sn_context {
 	const struct sn_listeners *listeners;
 	struct sn_router router;
 	struct sn_native *native;
+	const struct sn_endpoint *missing; /* answers what no route takes; NULL: we do */
 	struct sn_pyrt *py; /* NULL: no Python */
 	struct sn_blocking *blocking;
 	struct sn_iothread **io;

@@ -10,6 +10,20 @@
 #include "server/blocking.h"
 #include "server/conn_priv.h"
 
+/* No route takes it: the application's hooks answer, where it has them, or we do. */
+static void
+not_found(struct sn_exchange *x, uint64_t allow)
+{
+	struct sn_request *req = x->req;
+	req->allow = allow;
+	req->endpoint = x->conn->io->ctx->missing;
+	if (req->endpoint)
+		return;
+	x->verdict_allow = allow;
+	x->verdict = !allow ? 404 : req->method == SN_METHOD_OPTIONS ? 200 : 405;
+	x->verdict_text = allow ? "this path does not take that method" : "there is nothing at this path";
+}
+
 void
 sn_exec_route(struct sn_exchange *x)
 {
@@ -26,13 +40,8 @@ sn_exec_route(struct sn_exchange *x)
 		}
 		return;
 	case SN_MATCH_NO_METHOD:
-		x->verdict_allow = m.allow;
-		x->verdict = req->method == SN_METHOD_OPTIONS ? 200 : 405;
-		x->verdict_text = "this path does not take that method";
-		return;
 	case SN_MATCH_NO_PATH:
-		x->verdict = 404;
-		x->verdict_text = "there is nothing at this path";
+		not_found(x, m.allow);
 		return;
 	}
 }

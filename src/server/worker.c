@@ -156,6 +156,7 @@ compile_routes(struct sn_worker *w, struct sn_why *why)
 	eps = sn_pyrt_endpoints(w->ctx.py, &n);
 	rc = sn_matcher_new(&w->python_matcher, eps, n, why);
 	w->ctx.router.python = w->python_matcher;
+	w->ctx.missing = sn_pyrt_missing(w->ctx.py);
 	return rc;
 }
 

@@ -80,6 +80,23 @@ def test_exceptions() -> None:
     assert ask(module.get_user, path_params={"user_id": 7}) == {"user_id": 7}
 
 
+def test_hooks() -> None:
+    from snacgi import _hooks, _routing
+    from snacgi.testing import TestClient
+
+    _routing.registry.clear()
+    run(block_with("def mark(response)"), "hooks")
+    try:
+        with TestClient() as client:
+            assert client.get("/me").status_code == 401
+            assert client.get("/me", headers={"X-User": "Ada"}).json == {"user": "Ada"}
+            answer = client.get("/nowhere", headers={"X-User": "Ada"})
+            assert answer.json == {"error": "there is nothing at this path"} and answer.headers["X-Seen-By"] == "Ada"
+    finally:
+        _routing.registry.clear()
+        _hooks.app_scope.__dict__.update(_hooks.Scope().__dict__)
+
+
 def test_testing_a_handler() -> None:
     run(block_with("@route('/users/<int:user_id>', methods=['GET'])"), "app")
     run(block_with("def test_user():")).test_user()

@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	tests/python/test_answer.py \
 	tests/python/test_client.py \
 	tests/python/test_exceptions.py \
+	tests/python/test_hooks.py \
 	tests/python/test_json_default.py \
 	tests/python/test_json_writer.py \
 	tests/python/test_leaks.py \

@@ -100,6 +100,8 @@ struct sn_pyresponse {
 };
 
 extern PyTypeObject sn_pyresponse_type;
+/* New reference: a Response with what `res` holds. */
+PyObject *sn_pyresponse_from(const struct sn_response *res);
 
 /* ---- answer.c ---- */
 

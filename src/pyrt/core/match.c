@@ -102,22 +102,6 @@ matcher_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	return self;
 }
 
-static PyObject *
-allowed(uint64_t mask)
-{
-	char store[256];
-	struct sn_buf list;
-	PyObject *text = NULL;
-
-	sn_buf_init(&list, store, sizeof(store));
-	if (sn_method_list(mask, &list) == 0)
-		text = PyUnicode_FromStringAndSize(list.data, (Py_ssize_t)list.len);
-	else
-		PyErr_NoMemory();
-	sn_buf_free(&list);
-	return text;
-}
-
 /* The values stay slices that the table's rule explains, as in the daemon: so the request
  * keeps the table. */
 static PyObject *
@@ -132,8 +116,10 @@ matcher_match(PyObject *obj, PyObject *request)
 		return NULL;
 	}
 	switch (sn_matcher_find(self->m, req->path.match, req->path.len, req->method, &m)) {
-	case SN_MATCH_NO_PATH: Py_RETURN_NONE;
-	case SN_MATCH_NO_METHOD: return allowed(m.allow);
+	case SN_MATCH_NO_PATH:
+	case SN_MATCH_NO_METHOD:
+		req->allow = m.allow;
+		Py_RETURN_NONE;
 	case SN_MATCH_FOUND: break;
 	}
 	sn_pyrequest_set_table((struct sn_pyrequest *)request, obj);
@@ -145,8 +131,8 @@ matcher_match(PyObject *obj, PyObject *request)
 
 static PyMethodDef matcher_methods[] = {
 	{ "match", matcher_match, METH_O,
-	  "match(request): the route's index, and request.path_params are set; a str of the methods\n"
-	  "that the path takes when it does not take this one; None when nothing is at the path." },
+	  "match(request): the route's index, and request.path_params are set; None when no route\n"
+	  "takes it, and request._allowed has the methods of the path." },
 	{ NULL, NULL, 0, NULL },
 };
 

@@ -188,30 +188,49 @@ fill_answer(struct sn_response *res, PyObject *result, const char *name, bool pr
 	return 0;
 }
 
-/* What the daemon would send for `result`, or for the exception that it is. */
 static PyObject *
-py_answer(PyObject *module SN_UNUSED, PyObject *args)
+answered(PyObject *args, PyObject *(*shape)(struct sn_response *))
 {
-	PyObject *request, *result, *pair = NULL;
+	PyObject *request, *result, *shaped = NULL;
 	const char *name = "handler";
 	struct sn_request *req;
 	struct sn_response res;
 	char store[8192];
 	int propagate = 0;
 
-	if (!PyArg_ParseTuple(args, "OO|sp:answer", &request, &result, &name, &propagate))
+	if (!PyArg_ParseTuple(args, "OO|sp", &request, &result, &name, &propagate))
 		return NULL;
 	req = request == Py_None ? NULL : sn_pyrequest_get(request);
 	if (!req && request != Py_None) {
-		PyErr_SetString(PyExc_TypeError, "answer() needs a Request or None");
+		PyErr_SetString(PyExc_TypeError, "the first argument must be a Request or None");
 		return NULL;
 	}
 	sn_response_init(&res, req, NULL, 0, store, sizeof(store));
 	if (fill_answer(&res, result, name, propagate) == 0)
-		pair = rendered(&res);
+		shaped = shape(&res);
 	sn_response_free(&res);
 	sn_pycore_drain();
-	return pair;
+	return shaped;
+}
+
+/* What the daemon would send for `result`, or for the exception that it is. */
+static PyObject *
+py_answer(PyObject *module SN_UNUSED, PyObject *args)
+{
+	return answered(args, rendered);
+}
+
+static PyObject *
+as_response(struct sn_response *res)
+{
+	return sn_pyresponse_from(res);
+}
+
+/* The same as a Response, for hooks that want to see it. */
+static PyObject *
+py_respond(PyObject *module SN_UNUSED, PyObject *args)
+{
+	return answered(args, as_response);
 }
 
 static PyObject *
@@ -242,6 +261,8 @@ static PyMethodDef functions[] = {
 	  "answer(request, result, name='handler', propagate=False): (head, body) as the daemon sends\n"
 	  "them; `result` is what a handler returned, or the exception that it raised. `propagate`:\n"
 	  "raises what would be logged and answered 500." },
+	{ "respond", py_respond, METH_VARARGS,
+	  "respond(request, result, name='handler', propagate=False): the same as a Response." },
 	{ "configure", (PyCFunction)(void (*)(void))py_configure, METH_VARARGS | METH_KEYWORDS,
 	  "configure(*, debug=False, nan_null=False, dumps=None)" },
 	{ NULL, NULL, 0, NULL },

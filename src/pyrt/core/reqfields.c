@@ -351,6 +351,25 @@ get_id(PyObject *self, void *arg SN_UNUSED)
 	return latin1(text);
 }
 
+/* "GET, HEAD, OPTIONS" of a request that no route took for its method; None: no such path. */
+static PyObject *
+get_allowed(PyObject *self, void *arg SN_UNUSED)
+{
+	char store[256];
+	struct sn_buf list;
+	PyObject *text = NULL;
+
+	if (!REQ(self)->allow)
+		Py_RETURN_NONE;
+	sn_buf_init(&list, store, sizeof(store));
+	if (sn_method_list(REQ(self)->allow, &list) == 0)
+		text = PyUnicode_FromStringAndSize(list.data, (Py_ssize_t)list.len);
+	else
+		PyErr_NoMemory();
+	sn_buf_free(&list);
+	return text;
+}
+
 /* ---- body ----------------------------------------------------------------- */
 
 static PyObject *
@@ -498,6 +517,7 @@ PyGetSetDef sn_request_getset[] = {
 	                          "none. Malformed JSON raises BadRequest (400).", NULL },
 	{ "data", get_data, NULL, "The body's bytes.", NULL },
 	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
+	{ "_allowed", get_allowed, NULL, NULL, NULL },
 	{ "__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };

@@ -183,6 +183,50 @@ response_repr(PyObject *obj)
 	                            SELF(obj)->status, sn_status_reason(SELF(obj)->status));
 }
 
+/* One "Name: value" of `line` appended to `pairs`. */
+static int
+add_line(PyObject *pairs, const char *line, size_t len)
+{
+	const char *colon = memchr(line, ':', len);
+	PyObject *pair;
+	int rc;
+
+	SN_ASSERT(colon && colon + 2 <= line + len);
+	pair = Py_BuildValue("(NN)", PyUnicode_DecodeLatin1(line, colon - line, NULL),
+	                     PyUnicode_DecodeLatin1(colon + 2, line + len - colon - 2, NULL));
+	rc = pair ? PyList_Append(pairs, pair) : -1;
+	Py_XDECREF(pair);
+	return rc;
+}
+
+PyObject *
+sn_pyresponse_from(const struct sn_response *res)
+{
+	PyObject *self = response_new(&sn_pyresponse_type, NULL, NULL);
+	const char *at = res->head.data, *end = at + res->head.len;
+	PyObject *body;
+
+	if (!self)
+		return NULL;
+	SELF(self)->status = sn_response_final_status(res);
+	body = PyBytes_FromStringAndSize(res->ext ? res->ext : res->body.data,
+	                                 (Py_ssize_t)(res->ext ? res->ext_len : res->body.len));
+	if (!body)
+		goto failed;
+	Py_SETREF(SELF(self)->body, body);
+	while (at < end) {
+		const char *eol = memchr(at, '\r', (size_t)(end - at)); /* lines are checked: no bare CR */
+		SN_ASSERT(eol);
+		if (add_line(sn_header_list_pairs(SELF(self)->headers), at, (size_t)(eol - at)) < 0)
+			goto failed;
+		at = eol + 2;
+	}
+	return self;
+failed:
+	Py_DECREF(self);
+	return NULL;
+}
+
 /* ---- attributes ------------------------------------------------------------ */
 
 static int

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""What runs around handlers, and at the start and the end: recorded here, run by _bind and
+_life. Names and order are Flask's; a Scope is the whole application, or one blueprint."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Optional, TypeVar, Union
+
+from . import exceptions
+from .exceptions import HTTPException
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def is_async(func: Any) -> bool:
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(type(func), "__call__", None))
+
+
+def takes(func: Any) -> tuple[int, int]:
+    """(how many arguments it needs, how many it takes at most)."""
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return 0, 99
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    most = 99 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
+    return sum(p.default is p.empty for p in positional), most
+
+
+def _check(func: Any, what: str, arguments: int, shown: str, fewer: bool = False) -> None:
+    if not callable(func):
+        raise TypeError(f"@{what} goes above a function, not above {type(func).__name__}")
+    least, most = takes(func)
+    if least > arguments or (most < arguments and not fewer):
+        name = getattr(func, "__qualname__", repr(func))
+        raise TypeError(f"{name} cannot be called as @{what} calls it: write def {name.rpartition('.')[2]}({shown})")
+
+
+class Scope:
+    """The hooks of the application or of a blueprint."""
+
+    def __init__(self) -> None:
+        self.before: list[Callable[..., Any]] = []
+        self.after: list[Callable[..., Any]] = []
+        self.teardown: list[Callable[..., Any]] = []
+        self.errors: dict[Optional[int], dict[type[BaseException], Callable[..., Any]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after or self.teardown or self.errors)
+
+    def before_request(self, f: Function) -> Function:
+        """Decorator: called before each handler, with the request if it takes an argument.
+
+        What it returns, when it is not None, is the answer, and the handler is not called.
+        """
+        _check(f, "before_request", 1, "request", fewer=True)
+        self.before.append(f)
+        return f
+
+    def after_request(self, f: Function) -> Function:
+        """Decorator: called with the Response of each handler, returns the one to send.
+
+        The one registered last is called first; not called when the request has failed
+        with an exception that nobody handles, but for its 500 page.
+        """
+        _check(f, "after_request", 1, "response")
+        self.after.append(f)
+        return f
+
+    def teardown_request(self, f: Function) -> Function:
+        """Decorator: called at the end of each request, with the exception that nobody has
+        handled, or None. The one registered last is called first."""
+        _check(f, "teardown_request", 1, "exc")
+        self.teardown.append(f)
+        return f
+
+    def errorhandler(self, code_or_exception: Union[int, type[BaseException]]) -> Callable[[Function], Function]:
+        """Decorator: answers the errors of that status, or exceptions of that class.
+
+        The function gets the exception; what it returns is the answer, as a handler's.
+        500 stands for every exception that no other one handles: it gets an
+        InternalServerError, whose original_exception is the one raised.
+        """
+
+        def register(f: Function) -> Function:
+            self.register_error_handler(code_or_exception, f)
+            return f
+
+        return register
+
+    def register_error_handler(self, code_or_exception: Union[int, type[BaseException]], f: Callable[..., Any]) -> None:
+        """As errorhandler(), without a decorator."""
+        code, cls = _code_and_class(code_or_exception)
+        _check(f, "errorhandler", 1, "error")
+        self.errors.setdefault(code, {})[cls] = f
+
+    def error_handler_of(self, code: Optional[int], exc: BaseException) -> Optional[Callable[..., Any]]:
+        by_class = self.errors.get(code)
+        for cls in type(exc).__mro__ if by_class else ():
+            if by_class and cls in by_class:
+                return by_class[cls]
+        return None
+
+
+def _code_and_class(key: Any) -> tuple[Optional[int], type[BaseException]]:
+    if isinstance(key, int) and not isinstance(key, bool):
+        if key not in exceptions.default_exceptions:
+            raise ValueError(f"{key} is not the status of an error: no exception has it")
+        return key, exceptions.default_exceptions[key]
+    if isinstance(key, type) and issubclass(key, Exception):
+        code = key.code if issubclass(key, HTTPException) else None
+        return code, key
+    if isinstance(key, Exception):
+        raise TypeError(f"errorhandler takes a class or a status, not the exception {key!r}")
+    raise TypeError(f"errorhandler takes a status (404) or an exception class, not {key!r}")
+
+
+def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optional[Callable[..., Any]]:
+    """The handler for `exc`: by status before by class, the blueprint's before the application's."""
+    code = exc.code if isinstance(exc, HTTPException) else None
+    for wanted in (code, None) if code is not None else (None,):
+        for scope in scopes:
+            found = scope.error_handler_of(wanted, exc)
+            if found is not None:
+                return found
+    return None
+
+
+#: The application's.
+app_scope = Scope()
+
+before_request = app_scope.before_request
+after_request = app_scope.after_request
+teardown_request = app_scope.teardown_request
+errorhandler = app_scope.errorhandler
+register_error_handler = app_scope.register_error_handler
