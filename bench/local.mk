@@ -13,6 +13,7 @@ bench_libbench_la_LIBADD = -lpthread -lm
 bin_PROGRAMS += bench/snacgi-bench
 bench_snacgi_bench_SOURCES = bench/main.c
 bench_snacgi_bench_CFLAGS = $(SN_CFLAGS) $(SAN_CFLAGS)
+bench_snacgi_bench_LDFLAGS = $(AM_LDFLAGS) $(SN_PIE_LDFLAGS)
 bench_snacgi_bench_LDADD = bench/libbench.la
 
 # Built by `make bench` alone, never installed.

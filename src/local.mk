@@ -17,6 +17,7 @@ pkgconfig_DATA = src/snacgi.pc
 bin_PROGRAMS += src/snacgi
 src_snacgi_SOURCES = src/main.c
 src_snacgi_LDADD = libsnacgi.la
+src_snacgi_LDFLAGS = $(AM_LDFLAGS) $(SN_PIE_LDFLAGS)
 
 # The same core as an extension module for plain Python: test client, pool
 # workers. Never sanitized: it is loaded by an unsanitized python3.

@@ -43,6 +43,9 @@ struct sn_conf {
 	size_t queue;
 	bool debug;
 	char *user, *group, *pid_file;
+	char *root;          /* "warn", "refuse": what to do when the workers would be root */
+	char *chroot;        /* the tree that workers are confined to; "": none */
+	bool no_new_privs;
 	struct {
 		char *dir;        /* absolute; after sn_conf_finish "" means: no Python */
 		bool dir_named;   /* set by the file or an option: must exist */

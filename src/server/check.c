@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "http/method.h"
+#include "server/privilege.h"
 
 static void
 quiet(void)
@@ -97,6 +98,13 @@ end(struct sn_worker *w)
 		sn_worker_free(w);
 }
 
+/* What the workers see; others than root are told elsewhere that they cannot. */
+static int
+enter_tree(const struct sn_conf *conf, struct sn_why *why)
+{
+	return geteuid() == 0 ? sn_privilege_enter_tree(conf, why) : 0;
+}
+
 int
 sn_check(const struct sn_conf *conf, const struct sn_tables *tables)
 {
@@ -106,7 +114,11 @@ sn_check(const struct sn_conf *conf, const struct sn_tables *tables)
 	quiet();
 	for (size_t i = 0; i < conf->nlisten; i++)
 		errors += check_listener(&conf->listen[i]);
-	if (sn_worker_prepare(&w, conf, tables, true, &why) < 0) {
+	if (sn_privilege_check(conf, &why) < 0) {
+		fprintf(stderr, "error: %s\n", why.text);
+		errors++;
+	}
+	if (enter_tree(conf, &why) < 0 || sn_worker_prepare(&w, conf, tables, true, &why) < 0) {
 		fprintf(stderr, "error: %s\n", why.text);
 		errors++;
 	} else {
@@ -156,7 +168,7 @@ sn_print_routes(const struct sn_conf *conf, const struct sn_tables *tables)
 	struct sn_why why;
 	struct sn_worker *w;
 	quiet();
-	if (sn_worker_prepare(&w, conf, tables, true, &why) < 0) {
+	if (enter_tree(conf, &why) < 0 || sn_worker_prepare(&w, conf, tables, true, &why) < 0) {
 		fprintf(stderr, "snacgi: %s\n", why.text);
 		return 1;
 	}

@@ -15,6 +15,7 @@
 #include "server/admin.h"
 #include "server/check.h"
 #include "server/print_config.h"
+#include "server/privilege.h"
 #include "server/process.h"
 #include "server/supervisor.h"
 
@@ -259,7 +260,7 @@ serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 	sn_log_info("snacgi %s starts", PACKAGE_VERSION);
 	int status = 1;
 	bool clean = true;
-	if (sn_process_write_pid(conf->pid_file, &why) < 0) {
+	if (sn_privilege_check(conf, &why) < 0 || sn_process_write_pid(conf->pid_file, &why) < 0) {
 		sn_log_error("%s", why.text);
 	} else if (cli->no_supervisor) {
 		status = sn_worker_run(conf, tables, &ls, -1, true, &clean);

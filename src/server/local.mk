@@ -18,6 +18,7 @@ SN_SOURCES += \
 	src/server/listener.c src/server/listener.h src/server/listener_priv.h \
 	src/server/output.c \
 	src/server/print_config.c src/server/print_config.h \
+	src/server/privilege.c src/server/privilege.h \
 	src/server/process.c src/server/process.h \
 	src/server/recycle.c src/server/recycle.h \
 	src/server/reload.c \

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Limits, privileges, pid file. Main thread, before any other is started.
+ * Limits, pid file. Main thread, before any other is started.
  */
 #include "server/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,41 +35,6 @@ sn_process_raise_limits(struct sn_conf *conf)
 	               "raise LimitNOFILE= (systemd) or ulimit -n",
 	               conf->limits.connections, fit, (unsigned long long)rl.rlim_cur);
 	conf->limits.connections = fit;
-}
-
-int
-sn_process_drop(const struct sn_conf *conf, struct sn_why *why)
-{
-	bool root = geteuid() == 0;
-	if (!*conf->user && !*conf->group) {
-		if (root)
-			sn_log_warning("RUNNING AS ROOT: handlers have every right on this machine; set user "
-			               "and group in the configuration");
-		return 0;
-	}
-	if (!root)
-		return sn_why_set(why, SN_ECONF,
-		                  "user and group can be changed by root only; start as root or leave them "
-		                  "out");
-	struct passwd *pw = *conf->user ? getpwnam(conf->user) : NULL;
-	if (*conf->user && !pw)
-		return sn_why_set(why, SN_ECONF, "user: there is no user '%s'; create it or correct user",
-		                  conf->user);
-	struct group *gr = *conf->group ? getgrnam(conf->group) : NULL;
-	if (*conf->group && !gr)
-		return sn_why_set(why, SN_ECONF, "group: there is no group '%s'; create it or correct group",
-		                  conf->group);
-	gid_t gid = gr ? gr->gr_gid : pw->pw_gid;
-	if ((pw ? initgroups(pw->pw_name, gid) : setgroups(1, &gid)) < 0 || setgid(gid) < 0 ||
-	    (pw && setuid(pw->pw_uid) < 0))
-		return sn_why_set(why, SN_EIO, "cannot become %s:%s: %s", conf->user, conf->group,
-		                  strerror(errno));
-	if (pw) {
-		setenv("HOME", pw->pw_dir, 1);
-		setenv("USER", pw->pw_name, 1);
-		setenv("LOGNAME", pw->pw_name, 1);
-	}
-	return 0;
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Matters of the whole process: open-file limit, user and group, pid file.
+ * Matters of the whole process: open-file limit, pid file.
  */
 #ifndef SN_SERVER_PROCESS_H
 #define SN_SERVER_PROCESS_H
@@ -10,9 +10,6 @@
 /* Raises the limit on open files as far as allowed and lowers limits.connections to fit,
  * with a warning. */
 void sn_process_raise_limits(struct sn_conf *conf);
-/* Gives up root for conf->user and conf->group. As root without them: one loud line.
- * SN_ECONF: no such user or group, or not root. */
-int sn_process_drop(const struct sn_conf *conf, struct sn_why *why);
 /* Writes our pid; SN_EIO. "" does nothing. */
 int sn_process_write_pid(const char *file, struct sn_why *why);
 /* Removes it when the number in it is ours. */

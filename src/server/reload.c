@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/admin.h"
+#include "server/privilege.h"
 #include "server/process.h"
 #include "server/supervisor_priv.h"
 
@@ -63,7 +64,9 @@ prepare(struct sn_supervisor *s, struct sn_generation **out, struct sn_why *why)
 	struct sn_generation *g = sn_generation_new(conf);
 	if (!g)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");
-	rc = sn_listeners_carry(&g->ls, g->conf, &s->now->ls, why);
+	rc = sn_privilege_check(conf, why);
+	if (rc == 0)
+		rc = sn_listeners_carry(&g->ls, g->conf, &s->now->ls, why);
 	if (rc == 0 && strcmp(g->conf->pid_file, s->now->conf->pid_file) != 0)
 		rc = sn_process_write_pid(g->conf->pid_file, why);
 	if (rc < 0) {

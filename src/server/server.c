@@ -94,6 +94,11 @@ sn_server_start(sn_server *srv)
 	if (rc == 0 && srv->conf->processes > 1)
 		rc = sn_why_set(&srv->why, SN_ECONF,
 		                "a server object is one process: set processes = 1, or use sn_main()");
+	if (rc == 0 && (*srv->conf->user || *srv->conf->group || *srv->conf->chroot ||
+	                srv->conf->no_new_privs))
+		rc = sn_why_set(&srv->why, SN_ECONF,
+		                "user, group, chroot and no_new_privs are for the stock daemon; a program "
+		                "that embeds a server gives its rights up by itself");
 	if (rc == 0)
 		rc = sn_conf_finish(srv->conf, &srv->why);
 	if (rc < 0)

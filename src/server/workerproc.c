@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/channel.h"
-#include "server/process.h"
+#include "server/privilege.h"
 #include "server/recycle.h"
 #include "server/signals.h"
 #include "server/supervisor.h"
@@ -78,7 +78,7 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 	bool supervised = chan >= 0;
 	*clean = true;
 	int fd = sn_signals_install(!supervised, &why);
-	if (fd < 0 || sn_process_drop(conf, &why) < 0 ||
+	if (fd < 0 || sn_privilege_drop(conf, &why) < 0 ||
 	    sn_worker_prepare(&w, conf, tables, false, &why) < 0)
 		return failed(chan, &why);
 	if (log_routes) {

@@ -18,7 +18,8 @@ SNACGI = "man/snacgi.8"
 PYTHON = "man/snacgi-python.7"
 CONF = "man/snacgi.conf.5"
 ARCHITECTURE = "doc/architecture.md"
-TEXTS = ["README.md", "HACKING", "CHANGES", ARCHITECTURE]
+SECURITY = "SECURITY.md"
+TEXTS = ["README.md", "HACKING", "CHANGES", SECURITY, ARCHITECTURE]
 PAGES = [SNACGI, PYTHON, CONF, "man/snacgi.3"]
 
 
@@ -212,7 +213,7 @@ def functions(path: str) -> set[str]:
     return set(re.findall(r"cmocka_unit_test\w*\((\w+)", text))
 
 
-NAMED = sorted(set(re.findall(r"`(tests/[\w/.]+)::(\w+)`", read(ARCHITECTURE))))
+NAMED = sorted(set(re.findall(r"`(tests/[\w/.]+)::(\w+)`", read(ARCHITECTURE) + read(SECURITY))))
 
 
 def test_tests_are_named() -> None:

@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	tests/integration/test_paths.py tests/integration/test_pool.py \
 	tests/integration/test_reference_peer.py \
 	tests/integration/test_scale.py tests/integration/test_scgi.py \
+	tests/integration/test_security.py \
 	tests/integration/test_timeouts.py
 EXTRA_DIST += tests/integration/test_start.py
 EXTRA_DIST += tests/integration/test_reload.py
