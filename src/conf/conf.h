@@ -40,6 +40,8 @@ struct sn_conf {
 	size_t nlisten;
 	unsigned processes;  /* 0: one per core */
 	unsigned io_threads; /* 0: half the cores, at least 1 */
+	size_t max_requests; /* then a worker is replaced; 0: never */
+	uint64_t max_rss;    /* the same, resident bytes */
 	size_t queue;
 	bool debug;
 	char *user, *group, *pid_file;

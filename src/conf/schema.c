@@ -31,6 +31,8 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("listen", LISTEN, listen, 0, 0, "( )", "( { address = \"unix:/run/snacgi/snacgi.sock\"; } )"),
 	KEY("processes", UINT, processes, 0, 1024, "1", "2"),
 	KEY("io_threads", UINT, io_threads, 0, 256, "0", "2"),
+	KEY("max_requests", COUNT, max_requests, 0, 1e12, "0", "100000"),
+	KEY("max_rss", BYTES, max_rss, 0, 1024 * GIB, "0", "\"1 GiB\""),
 	KEY("queue", COUNT, queue, 1, 1048576, "1024", "1024"),
 	KEY("debug", BOOL, debug, 0, 0, "false", "true"),
 	KEY("user", STRING, user, 0, 0, "", "\"www-data\""),

@@ -15,7 +15,8 @@ enum sn_msg_kind {
 	SN_MSG_READY = 1, /* worker: requests are served */
 	SN_MSG_FAILED,    /* worker: cannot serve; the text says why */
 	SN_MSG_RECYCLE,   /* worker: start my successor; the text says why */
-	SN_MSG_DEAF       /* worker: retiring, and accepts nobody any more */
+	SN_MSG_DEAF,      /* worker: retiring, and accepts nobody any more */
+	SN_MSG_CONN       /* both ways: take this kept connection of listener `id` */
 };
 
 struct sn_msg {

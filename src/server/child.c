@@ -29,6 +29,7 @@ let_go(struct sn_supervisor *s, const struct sn_generation *mine)
 		sn_listeners_close(&s->now->ls);
 	sn_admin_free(s->admin);
 	s->admin = NULL;
+	sn_relay_drop(s);
 }
 
 static void

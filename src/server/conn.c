@@ -171,6 +171,12 @@ is_at_rest(const struct sn_conn *c)
 	       c->fd >= 0;
 }
 
+static bool
+hands_over(struct sn_conn *c)
+{
+	return atomic_load(&c->io->ctx->handing) && sn_conn_hand_over(c);
+}
+
 void
 sn_conn_after(struct sn_conn *c)
 {
@@ -184,7 +190,7 @@ sn_conn_after(struct sn_conn *c)
 	}
 	sn_exchange_collect(x);
 	sn_input_resume(c);
-	if (!c->registered || is_at_rest(c))
+	if (!c->registered || (c->io->draining && hands_over(c)) || is_at_rest(c))
 		return;
 	pthread_mutex_lock(&c->mtx);
 	if (c->fd >= 0 && c->out_head && sn_out_flush(c) < 0)
@@ -258,6 +264,8 @@ sn_conn_event(struct sn_conn *c, uint32_t events)
 		sn_conn_close(c); /* a half-closed peer is gone for good now */
 		return;
 	}
+	if (c->io->draining && hands_over(c))
+		return; /* unread */
 	if (events & ~(uint32_t)EPOLLOUT)
 		sn_input_read(c, events);
 	sn_conn_after(c);
@@ -319,6 +327,10 @@ void
 sn_conn_drain(struct sn_conn *c)
 {
 	struct sn_exchange *x = &c->first;
+	if (atomic_load(&c->io->ctx->handing)) {
+		sn_conn_hand_over(c);
+		return;
+	}
 	if (x->remote)
 		sn_exchange_collect(x);
 	if (sn_exchange_state(x) != SN_EX_NONE || x->req || c->lingering)

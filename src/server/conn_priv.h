@@ -169,6 +169,11 @@ void sn_conn_deadline(struct sn_conn *c, int64_t ms);
 /* Takes mtx: no further request once the present one is answered. */
 void sn_conn_close_after(struct sn_conn *c);
 
+/* ---- handover.c ------------------------------------------------------- */
+
+/* io: while ctx->handing. True: it is another worker's now, and closed here. */
+bool sn_conn_hand_over(struct sn_conn *c);
+
 /* ---- input.c ------------------------------------------------------------ */
 
 /* io: reads what is there and feeds it to the wire; `events` are epoll's, or 0. */

@@ -42,6 +42,9 @@ struct sn_context {
 	int chan;      /* to the supervisor; -1: none */
 	atomic_uint connections;
 	atomic_bool draining;
+	atomic_bool handing; /* retiring: kept connections go to another worker */
+	size_t max_requests; /* then ask for a successor; 0: never */
+	atomic_size_t executed; /* counted when there is a maximum */
 };
 
 #endif

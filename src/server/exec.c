@@ -9,6 +9,7 @@
 #include "http/response.h"
 #include "server/blocking.h"
 #include "server/conn_priv.h"
+#include "server/recycle.h"
 
 /* No route takes it: the application's hooks answer, where it has them, or we do. */
 static void
@@ -91,9 +92,19 @@ to_blocking(struct sn_context *ctx, struct sn_request *req)
 	return sn_blocking_submit(ctx->blocking, req);
 }
 
+/* The worker has served enough: a successor is asked for, and this request is answered. */
+static void
+count(struct sn_context *ctx)
+{
+	if (atomic_fetch_add_explicit(&ctx->executed, 1, memory_order_relaxed) + 1 == ctx->max_requests)
+		sn_recycle_ask(SN_RECYCLE_HEALTHY, "it has answered max_requests");
+}
+
 void
 sn_exec_run(struct sn_exchange *x)
 {
+	if (x->conn->io->ctx->max_requests)
+		count(x->conn->io->ctx);
 	switch (x->req->endpoint->lane) {
 	case SN_LANE_NATIVE: run_native(x); break;
 	case SN_LANE_BLOCKING: submit(x, to_blocking); break;

@@ -94,16 +94,21 @@ allowed(const struct sn_listener *l, const struct sockaddr_storage *peer)
 }
 
 static struct sn_iothread *
-least_loaded(struct sn_iothread *self)
+least_loaded(const struct sn_context *ctx, struct sn_iothread *best)
 {
-	struct sn_iothread *best = self;
-	for (unsigned i = 0; i < self->ctx->nio; i++) {
-		struct sn_iothread *io = self->ctx->io[i];
+	for (unsigned i = 0; i < ctx->nio; i++) {
+		struct sn_iothread *io = ctx->io[i];
 		if (io && atomic_load_explicit(&io->load, memory_order_relaxed) <
 		              atomic_load_explicit(&best->load, memory_order_relaxed))
 			best = io;
 	}
 	return best;
+}
+
+struct sn_iothread *
+sn_iothread_least_loaded(const struct sn_context *ctx)
+{
+	return least_loaded(ctx, ctx->io[0]);
 }
 
 /* The kernel wakes the first waiter of a shared listener first, always the same one:
@@ -144,7 +149,7 @@ accept_one(struct sn_iothread *io, const struct sn_listener *l)
 		close(fd);
 		return false;
 	}
-	struct sn_iothread *to = least_loaded(io);
+	struct sn_iothread *to = least_loaded(io->ctx, io);
 	struct sn_conn *c = sn_conn_new(to, l, fd);
 	if (!c) {
 		close(fd);

@@ -16,6 +16,8 @@ int sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned
                       struct sn_why *why);
 /* Begins to accept on the listeners. Any thread. */
 void sn_iothread_accept(struct sn_iothread *io);
+/* Where the next connection should go. Any thread, once all are started. */
+struct sn_iothread *sn_iothread_least_loaded(const struct sn_context *ctx);
 /* Stops accepting; idle connections are closed, the others as they finish. Any thread. */
 void sn_iothread_drain(struct sn_iothread *io);
 /* After a drain: true once the thread does not touch the listeners any more. */

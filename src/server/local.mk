@@ -11,6 +11,7 @@ SN_SOURCES += \
 	src/server/context.h \
 	src/server/exchange.c \
 	src/server/exec.c \
+	src/server/handover.c src/server/handover.h \
 	src/server/input.c \
 	src/server/iothread.c src/server/iothread.h \
 	src/server/listen_adopt.c src/server/listen_tcp.c src/server/listen_unix.c \
@@ -21,6 +22,7 @@ SN_SOURCES += \
 	src/server/privilege.c src/server/privilege.h \
 	src/server/process.c src/server/process.h \
 	src/server/recycle.c src/server/recycle.h \
+	src/server/relay.c \
 	src/server/reload.c \
 	src/server/server.c \
 	src/server/signals.c src/server/signals.h \

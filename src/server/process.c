@@ -70,6 +70,20 @@ sn_process_remove_pid(const char *file)
 		unlink(file);
 }
 
+uint64_t
+sn_process_rss(void)
+{
+	char text[128];
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	const char *resident = strchr(text, ' '); /* the second number, in pages */
+	return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 int
 sn_process_open_log(const struct sn_conf *conf, struct sn_why *why)
 {

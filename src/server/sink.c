@@ -115,6 +115,9 @@ settle(struct sn_exchange *x, int rc)
 	            atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))) {
 		sn_conn_shut(c);
 		post = true;
+	} else if (x->state == SN_EX_ENDED &&
+	           atomic_load_explicit(&c->io->ctx->handing, memory_order_relaxed)) {
+		post = wake = true; /* it can go to another worker now */
 	}
 	bool shut = c->fd < 0;
 	pthread_mutex_unlock(&c->mtx);

@@ -23,6 +23,7 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
+#define RELAY_MS 20
 #define STABLE_MS 10000
 #define CRASH_LOOP 10
 #define EXIT_NO_START 1
@@ -88,9 +89,11 @@ hear(struct sn_supervisor *s, struct sn_child *c)
 	struct sn_msg m;
 	int rc;
 	while ((rc = sn_channel_recv(c->chan, &m)) == 0) {
-		if (m.fd >= 0)
-			close(m.fd);
-		if (m.kind == SN_MSG_READY)
+		if (m.kind == SN_MSG_CONN && m.fd >= 0) {
+			sn_relay(s, c, m.id, m.fd);
+			if (s->nwaiting >= SN_WAITING_MOST)
+				return 0; /* the rest stays where it is */
+		} else if (m.kind == SN_MSG_READY)
 			became_ready(s, c);
 		else if (m.kind == SN_MSG_FAILED)
 			memcpy(c->failure, m.text, sizeof(c->failure));
@@ -149,7 +152,8 @@ ended(struct sn_supervisor *s, struct sn_child *c, int status)
 {
 	bool normal = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	char reason[sizeof(c->failure)];
-	hear(s, c); /* ready and dead at once; its last words */
+	while (hear(s, c) == 0) /* ready and dead at once; its last words; what it gave up */
+		;
 	struct sn_child dead = *c;
 	if (!normal || !(s->stopping || c->state == SN_CHILD_RETIRING))
 		sn_child_describe(c, status, c->state == SN_CHILD_RETIRING ? "while it drained, " : "");
@@ -259,6 +263,8 @@ next_wait(const struct sn_supervisor *s, int64_t now)
 		if (at > now && at < until)
 			until = at;
 	}
+	if (s->nwaiting && now + RELAY_MS < until)
+		until = now + RELAY_MS;
 	if (until == INT64_MAX)
 		return -1;
 	return until <= now ? 0 : (int)(until - now);
@@ -277,7 +283,9 @@ wait_and_hear(struct sn_supervisor *s)
 	first = n;
 	for (struct sn_child *c = s->children; c && n < MOST; c = c->next) {
 		who[n] = c;
-		p[n++] = (struct pollfd){ .fd = c->chan_closed ? -1 : c->chan, .events = POLLIN };
+		/* a worker that gives connections up waits while nobody takes them */
+		bool full = c->state == SN_CHILD_RETIRING && s->nwaiting >= SN_WAITING_MOST;
+		p[n++] = (struct pollfd){ .fd = c->chan_closed || full ? -1 : c->chan, .events = POLLIN };
 	}
 	if (poll(p, n, next_wait(s, sn_clock_ms())) <= 0)
 		return;
@@ -297,6 +305,7 @@ watch(struct sn_supervisor *s)
 		wait_and_hear(s);
 		on_signals(s);
 		int64_t now = sn_clock_ms();
+		sn_relay_again(s);
 		sn_reload_settle(s);
 		fill(s, now);
 		kill_late(s, now);
@@ -320,6 +329,7 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	memset(ls, 0, sizeof(*ls));
 	s.admin = sn_admin_new();
 	watch(&s);
+	sn_relay_drop(&s);
 	sn_admin_result(s.admin, false, "the server has stopped");
 	sn_admin_free(s.admin);
 	sn_process_remove_pid(s.now->conf->pid_file);

@@ -59,7 +59,21 @@ struct sn_supervisor {
 	bool settling; /* a reload's old workers still accept */
 	int status; /* the exit status */
 	unsigned failures, stops_passed;
+	struct sn_waiting *waiting; /* kept connections between two workers */
+	size_t nwaiting;
+	pid_t last_taker;
 };
+
+#define SN_WAITING_MOST 64
+
+/* ---- relay.c ---------------------------------------------------------------------- */
+
+/* Passes a kept connection that `from` gave up on to a serving worker; takes `fd`. */
+void sn_relay(struct sn_supervisor *s, const struct sn_child *from, uint32_t listener, int fd);
+/* Tries again for those that wait. */
+void sn_relay_again(struct sn_supervisor *s);
+/* Closes them. */
+void sn_relay_drop(struct sn_supervisor *s);
 
 /* ---- child.c ---------------------------------------------------------------------- */
 

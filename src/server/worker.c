@@ -23,7 +23,9 @@
 #include "http/method.h"
 #include "server/blocking.h"
 #include "server/channel.h"
+#include "server/handover.h"
 #include "server/iothread.h"
+#include "server/process.h"
 
 struct sn_worker {
 	struct sn_context ctx;
@@ -31,6 +33,7 @@ struct sn_worker {
 	char *package_path;
 	struct sn_listeners *listeners;
 	sn_stats last; /* once stopped */
+	bool retiring; /* another worker has our place */
 	bool stopped;
 };
 
@@ -226,6 +229,37 @@ sn_worker_channel(struct sn_worker *w, int chan)
 	w->ctx.chan = chan;
 }
 
+void
+sn_worker_retire(struct sn_worker *w)
+{
+	w->retiring = w->ctx.chan >= 0;
+}
+
+void
+sn_worker_take(struct sn_worker *w, uint32_t listener, int fd)
+{
+	sn_handover_take(&w->ctx, listener, fd);
+}
+
+bool
+sn_worker_is_full(const struct sn_worker *w)
+{
+	return atomic_load(&w->ctx.connections) >= w->ctx.conf->limits.connections;
+}
+
+/* Up to an eighth more, a different one in each process: not all at once. */
+static uint64_t
+jitter(const struct sn_worker *w, uint64_t n)
+{
+	return n + w->ctx.id_seed % (n / 8 + 1);
+}
+
+bool
+sn_worker_is_fat(const struct sn_worker *w)
+{
+	return sn_process_rss() > jitter(w, w->ctx.conf->max_rss);
+}
+
 int
 sn_worker_reopen(struct sn_worker *w, struct sn_why *why)
 {
@@ -241,6 +275,7 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 	if (rc < 0)
 		return rc;
 	ctx->listeners = w->listeners = ls;
+	ctx->max_requests = (size_t)jitter(w, conf->max_requests);
 	ctx->blocking = sn_blocking_new(conf->native.blocking_threads, conf->queue, ctx->ms.queue);
 	ctx->io = calloc(conf->io_threads, sizeof(struct sn_iothread *));
 	if (!ctx->blocking || !ctx->io)
@@ -270,7 +305,8 @@ static void
 drain(struct sn_worker *w, int64_t deadline, bool (*hurry)(void *), void *arg)
 {
 	struct sn_context *ctx = &w->ctx;
-	atomic_store(&ctx->draining, true);
+	atomic_store(&ctx->handing, w->retiring);
+	atomic_store(&ctx->draining, !w->retiring);
 	for (unsigned i = 0; i < ctx->nio; i++)
 		sn_iothread_drain(ctx->io[i]);
 	for (unsigned i = 0; i < ctx->nio; i++)

@@ -23,6 +23,14 @@ int sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
                       const struct sn_tables *tables, bool check_only, struct sn_why *why);
 /* The channel to the supervisor; before sn_worker_serve(). */
 void sn_worker_channel(struct sn_worker *w, int chan);
+/* Before the stop: another worker has our place, and kept connections go there. */
+void sn_worker_retire(struct sn_worker *w);
+/* Takes `fd`, a kept connection that another worker gave up. */
+void sn_worker_take(struct sn_worker *w, uint32_t listener, int fd);
+/* No more connections for now. */
+bool sn_worker_is_full(const struct sn_worker *w);
+/* Its resident memory is above max_rss. */
+bool sn_worker_is_fat(const struct sn_worker *w);
 /* Starts the threads and accepts. */
 int sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why);
 /* One log line a route; the Python version. */

@@ -15,6 +15,9 @@
 #include "server/signals.h"
 #include "server/supervisor.h"
 
+#define FULL_MS 100
+#define MEMORY_MS 1000
+
 static bool
 hurried(void *arg)
 {
@@ -38,22 +41,52 @@ wants_successor(int chan, enum sn_recycle *kind)
 	return chan < 0 || sn_channel_send(chan, SN_MSG_RECYCLE, 0, -1, reason) < 0;
 }
 
+/* Kept connections of a worker that ends; false: the supervisor is gone. */
+static bool
+hear(int chan, struct sn_worker *w, bool all)
+{
+	struct sn_msg m;
+	int rc = 0;
+	while ((all || !sn_worker_is_full(w)) && (rc = sn_channel_recv(chan, &m)) == 0)
+		if (m.kind == SN_MSG_CONN && m.fd >= 0)
+			sn_worker_take(w, m.id, m.fd);
+	return rc != SN_EGONE;
+}
+
+/* Looks around when nothing happens: for room, and at the memory. */
+static int
+look_again_ms(const struct sn_conf *conf, const struct sn_worker *w)
+{
+	if (sn_worker_is_full(w))
+		return FULL_MS;
+	return conf->max_rss ? MEMORY_MS : -1;
+}
+
 /* Returns when the worker shall stop; SN_RECYCLE_NOT: it was told to. */
 static enum sn_recycle
-wait_for_stop(int fd, int chan, struct sn_worker *w)
+wait_for_stop(int fd, int chan, const struct sn_conf *conf, struct sn_worker *w)
 {
 	enum sn_recycle kind = SN_RECYCLE_NOT;
+	bool listens = chan >= 0;
 	for (;;) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+		struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
+			               { .fd = listens && !sn_worker_is_full(w) ? chan : -1, .events = POLLIN } };
+		if (poll(p, 2, look_again_ms(conf, w)) < 0 && errno != EINTR)
 			return kind;
 		unsigned stops, mask = sn_signals_take(&stops);
 		struct sn_why why;
+		/* also before retiring: what was sent to us is ours to hand on */
+		if (listens)
+			listens = hear(chan, w, mask & SN_SIG_RETIRE);
+		if (conf->max_rss && sn_worker_is_fat(w))
+			sn_recycle_ask(SN_RECYCLE_HEALTHY, "its memory is above max_rss");
 		if ((mask & SN_SIG_REOPEN) && (sn_log_reopen(&why) < 0 || sn_worker_reopen(w, &why) < 0))
 			sn_log_error("%s", why.text);
 		if ((mask & SN_SIG_RELOAD) && chan < 0)
 			sn_log_warning("SIGHUP: nothing is reloaded, because that needs the supervisor; leave "
 			               "--no-supervisor out, or restart");
+		if (mask & SN_SIG_RETIRE)
+			sn_worker_retire(w);
 		bool stop = (mask & SN_SIG_RECYCLE) && wants_successor(chan, &kind);
 		if (stop || stops || (mask & SN_SIG_RETIRE))
 			return kind;
@@ -98,7 +131,7 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 		sn_channel_send(chan, SN_MSG_READY, 0, -1, NULL);
 	else
 		sn_log_info("ready");
-	enum sn_recycle recycle = wait_for_stop(fd, chan, w);
+	enum sn_recycle recycle = wait_for_stop(fd, chan, conf, w);
 	sn_log_info("stopping: accepted requests are answered first");
 	*clean = sn_worker_stop(w, sn_clock_ms_of(conf->timeouts.shutdown), hurried, NULL);
 	if (*clean)

@@ -473,6 +473,7 @@ refuse(struct sn_wire *w, uint16_t id, uint8_t *out)
 	struct sn_fcgi *f = &w->u.fcgi;
 	SN_ASSERT(f->pending == id);
 	f->pending = 0;
+	f->late = true;
 	remember(f, id);
 	return put_end(out, id, 0, END_CANT_MPX);
 }
@@ -499,6 +500,7 @@ release(struct sn_wire *w, uint16_t id)
 	if (f->active != id)
 		return;
 	remember(f, id);
+	f->late = f->late || f->stage != S_DONE;
 	f->active = 0;
 	f->stage = S_NONE;
 	if (f->phase == P_STREAM) /* only the accepted request's records are handed out */
@@ -510,6 +512,13 @@ receiving(const struct sn_wire *w)
 {
 	const struct sn_fcgi *f = &w->u.fcgi;
 	return f->active && f->stage != S_DONE;
+}
+
+static bool
+between(const struct sn_wire *w)
+{
+	const struct sn_fcgi *f = &w->u.fcgi;
+	return f->phase == P_HEADER && f->have == 0 && !f->active && !f->pending && !f->late;
 }
 
 static size_t
@@ -536,6 +545,7 @@ const struct sn_wire_ops sn_wire_fastcgi = {
 	.expect = expect,
 	.release = release,
 	.receiving = receiving,
+	.between = between,
 	.frame_max = 65528, /* a multiple of eight: no padding needed for alignment */
 	.frame = frame,
 	.end = end_answer,

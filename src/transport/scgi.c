@@ -225,6 +225,12 @@ receiving(const struct sn_wire *w)
 	       phase == P_TOO_LARGE;
 }
 
+static bool
+between(const struct sn_wire *w)
+{
+	return w->u.scgi.phase == P_LENGTH && w->u.scgi.digits == 0; /* nothing was read at all */
+}
+
 static size_t
 frame(uint8_t *out, uint16_t id, size_t len)
 {
@@ -254,6 +260,7 @@ const struct sn_wire_ops sn_wire_scgi = {
 	.expect = expect,
 	.release = release,
 	.receiving = receiving,
+	.between = between,
 	.frame_max = (size_t)1 << 30,
 	.frame = frame,
 	.end = end_answer,

@@ -65,6 +65,7 @@ struct sn_fcgi { /* idle connections hold one each: 56 bytes; see fastcgi.c */
 	uint32_t name, value; /* GET_VALUES: bytes left of the current pair */
 	uint8_t asked;        /* GET_VALUES: which of the known names were asked for */
 	uint8_t name_len;     /* GET_VALUES: 0: a name that cannot be a known one */
+	bool late;            /* records of an ended or refused request may still come */
 };
 
 struct sn_scgi {
@@ -114,6 +115,10 @@ struct sn_wire_ops {
 	void (*release)(struct sn_wire *w, uint16_t id);
 	/* True when the body of the accepted request has not ended yet. */
 	bool (*receiving)(const struct sn_wire *w);
+
+	/* Nothing of a next request was read, and nothing of earlier ones is still to come that only this
+	 * state tells from garbage: another reader may go on with the bytes that follow. */
+	bool (*between)(const struct sn_wire *w);
 
 	/* Framing of answers. No state: any thread. */
 	size_t frame_max; /* most body bytes one frame carries */

@@ -5,6 +5,7 @@ ones change nothing, and say why."""
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from typing import Any, Callable
 import fcgi
 import pytest
 from daemon import BUILD, NATIVE, Daemon, alive, configuration, free_port, merged, run, wait_until
-from wire import Address, environ
+from wire import Address, Closed, environ
 
 STAMP = itertools.count(1_000_000_000)
 Snacgi = Callable[..., Daemon]
@@ -36,7 +37,7 @@ def version(request):
 
 @route('/echo', methods=['POST'])
 def echo(request):
-    return {{'got': request.body['n'], 'version': {version!r}}}
+    return {{'got': request.body['n'], 'version': {version!r}, 'pid': os.getpid()}}
 {more}
 """)
     # compiled files are told apart by whole seconds and sizes
@@ -257,12 +258,62 @@ def slow(request):
     wait_until(lambda: (tmp / "app" / "begun").exists(), "the handler's begin")
     assert reload(daemon).returncode == 0
     half.send(whole[-20:])
-    assert half.response().json() == {"got": 17, "version": "one"}
+    assert half.response().json() == {"got": 17, "version": "one", "pid": old}
     (tmp / "app" / "go").touch()
     assert running.response().json() == {"pid": old}
     wait_until(lambda: not alive(old), "its end")
     running.close()
     half.close()
+
+
+def kept(daemon: Daemon) -> list[fcgi.Connection]:
+    """A connection of each kind that has carried a request, and one that has not."""
+    out = []
+    for address in daemon.addresses:
+        used, fresh = daemon.connect(address), daemon.connect(address)
+        assert used.ask("GET", "/version").status == 200
+        fresh.get_values([b"FCGI_MAX_CONNS"])
+        out += [used, fresh]
+    return out
+
+
+@pytest.mark.basic
+def test_kept_connections_go_to_the_new_workers(snacgi: Snacgi, tmp: Path) -> None:
+    """An idle kept connection is not closed, since a request may be on its way; neither is one
+    that has bytes waiting unread."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "fastcgi+tcp4"])
+    old = daemon.worker
+    conns = kept(daemon)
+    code(tmp / "app", "two")
+    assert reload(daemon).returncode == 0
+    wait_until(lambda: not alive(old), "the end of the old worker, which has no connection left")
+    for conn in conns:
+        answer = conn.ask("POST", "/echo", b'{"n": 1}', {"Content-Type": "application/json"})
+        assert answer.json() == {"got": 1, "version": "two", "pid": daemon.worker}
+    for conn in conns:  # and once more
+        assert conn.ask("GET", "/version").json()["version"] == "two"
+        conn.close()
+
+
+def test_a_begun_request_stays_where_it_was_begun(snacgi: Snacgi, tmp: Path) -> None:
+    """A connection with a piece of a record read is not handed over before its answer; then it is."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    old = daemon.worker
+    conn = daemon.connect()
+    whole = fcgi.request(environ("GET", "/version"), b"", 1, True)
+    for cut in (3, 8, 16, 40):
+        conn.get_values([b"FCGI_MAX_CONNS"])
+        conn.send(fcgi.record(fcgi.GET_VALUES, 0) + whole[:cut])
+        assert conn.read_record()[0] == fcgi.GET_VALUES_RESULT  # the piece behind it is read too
+        code(tmp / "app", f"after {cut}")
+        assert reload(daemon).returncode == 0
+        assert alive(old)
+        conn.send(whole[cut:])
+        assert conn.response().json()["pid"] == old
+        wait_until(lambda: not alive(old), "its end")
+        assert conn.ask("GET", "/version").json()["version"] == f"after {cut}"
+        old = daemon.worker
+    conn.close()
 
 
 @pytest.mark.limit(240)
@@ -303,3 +354,84 @@ def test_no_request_fails_under_load(snacgi: Snacgi, tmp: Path) -> None:
     assert not failures, failures[:5]
     wait_until(lambda: len(daemon.workers()) == 2, "the end of the old ones")
     assert version(daemon) == "v3"
+
+
+class Load:
+    """Threads that POST numbered bodies on kept connections, without a pause; counts and keeps
+    every answer that is not the right one, and every connection that the server closed."""
+
+    def __init__(self, daemon: Daemon, threads: int = 6) -> None:
+        self.daemon = daemon
+        self.failures: list[str] = []
+        self.pids: set[int] = set()
+        self.answered = [0] * threads
+        self.end = threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(who,)) for who in range(threads)]
+
+    def work(self, who: int) -> None:
+        try:
+            with self.daemon.connect(self.daemon.addresses[who % len(self.daemon.addresses)]) as conn:
+                n = 0
+                while not self.end.is_set():
+                    n += 1
+                    body = json.dumps({"n": [who, n]}).encode()
+                    answer = conn.ask("POST", "/echo", body, {"Content-Type": "application/json"})
+                    assert answer.status == 200 and answer.json()["got"] == [who, n], answer
+                    self.pids.add(answer.json()["pid"])
+                    self.answered[who] = n
+        except (OSError, AssertionError, Closed) as error:
+            self.failures.append(f"{who}, after {self.answered[who]}: {error!r}")
+
+    def some(self, count: int = 20) -> None:
+        before = list(self.answered)
+        wait_until(lambda: self.failures or all(a > b + count for a, b in zip(self.answered, before)), "some load")
+        assert not self.failures, self.failures[:5]
+
+    def __enter__(self) -> "Load":
+        for one in self.threads:
+            one.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end.set()
+        for one in self.threads:
+            one.join()
+        assert not self.failures, self.failures[:5]
+
+
+@pytest.mark.limit(240)
+def test_no_post_on_a_kept_connection_fails(snacgi: Snacgi, tmp: Path) -> None:
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "v0"), conf={"processes": 2},
+                    listen=["fastcgi+unix", "fastcgi+tcp4"])
+    daemon.wait_log("ready: 2 worker")
+    with Load(daemon) as load:
+        for turn in range(1, 5):
+            load.some()
+            code(tmp / "app", f"v{turn}")
+            assert reload(daemon).returncode == 0
+        load.some()
+        wait_until(lambda: len(daemon.workers()) == 2, "the end of the old ones, under load")
+    assert len(load.pids) > 2
+
+
+@pytest.mark.limit(240)
+def test_max_requests(snacgi: Snacgi, tmp: Path) -> None:
+    """A worker that has served enough is replaced, its successor first: no request fails."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), conf={"processes": 2, "max_requests": 200})
+    daemon.wait_log("ready: 2 worker")
+    with Load(daemon) as load:
+        wait_until(lambda: load.failures or len(load.pids) >= 5, "several successors")
+        load.some()
+    assert "it has answered max_requests" in daemon.log()
+    wait_until(lambda: len(daemon.workers()) == 2, "the end of the old ones")
+
+
+def test_max_rss(snacgi: Snacgi, tmp: Path) -> None:
+    fat = "hoard = []\n@route('/eat')\ndef eat(request):\n    hoard.append(b'x' * (512 << 20))\n    return {'pid': os.getpid()}\n"
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one", fat), conf={"max_rss": "400 MiB"})
+    old = daemon.worker
+    with daemon.connect() as conn:
+        assert conn.ask("GET", "/eat").json() == {"pid": old}
+        wait_until(lambda: not alive(old), "its end")
+        assert conn.ask("GET", "/version").json()["pid"] == daemon.worker != old
+    assert "its memory is above max_rss" in daemon.log()

@@ -414,6 +414,50 @@ test_frames(void **state)
 	assert_string_equal(sn_wire_fault_text((enum sn_wire_fault)99), "unknown fault");
 }
 
+/* Feeds all bytes; every BEGIN is taken. */
+static void
+feed_all(struct sn_wire *w, const uint8_t *data, size_t len)
+{
+	const struct sn_wire_limits limits = { .params = 1000, .connections = 10 };
+	struct sn_wire_event ev;
+	do {
+		size_t n = sn_wire_fastcgi.feed(w, &limits, data, len, &ev);
+		data += n;
+		len -= n;
+		if (ev.type == SN_WIRE_BEGIN)
+			sn_wire_fastcgi.accept(w, ev.id);
+	} while (ev.type != SN_WIRE_MORE && ev.type != SN_WIRE_FAULT);
+}
+
+/* Another process may read on exactly between two requests. */
+static void
+test_between(void **state)
+{
+	(void)state;
+	struct bytes b = { .len = 0 };
+	record(&b, 9, 0, ""); /* GET_VALUES */
+	size_t management = b.len;
+	begin(&b, 1, 1, 1);
+	record(&b, PARAMS, 1, "a");
+	record(&b, PARAMS, 1, "");
+	record_n(&b, STDIN, 1, "body", 4, 3);
+	record(&b, STDIN, 1, "");
+	for (size_t cut = 0; cut <= b.len; cut++) {
+		struct sn_wire w;
+		sn_wire_init(&w, &sn_wire_fastcgi);
+		feed_all(&w, b.data, cut);
+		assert_int_equal(w.ops->between(&w), cut == 0 || cut == management);
+		/* answered: at once, so that only this one knows what still comes; or when all has come */
+		w.ops->release(&w, 1);
+		assert_int_equal(w.ops->between(&w), cut == 0 || cut == management || cut == b.len);
+		feed_all(&w, b.data + cut, b.len - cut);
+	}
+	struct sn_wire w;
+	sn_wire_init(&w, &sn_wire_fastcgi);
+	feed_all(&w, (const uint8_t *)"\2", 1);
+	assert_false(w.ops->between(&w));
+}
+
 static void
 test_size(void **state)
 {
@@ -440,6 +484,7 @@ main(void)
 		cmocka_unit_test(test_management_at_any_moment),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_size),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,11 +101,13 @@ test_body_not_asked_for(void **state)
 	const uint8_t *p = (const uint8_t *)"1:a,body";
 	sn_wire_init(&w, &sn_wire_scgi);
 	assert_false(w.ops->receiving(&w));
+	assert_true(w.ops->between(&w));
 	p += w.ops->feed(&w, &limits, p, 8, &ev);
 	assert_int_equal(ev.type, SN_WIRE_BEGIN);
 	assert_false(ev.keep);
 	w.ops->accept(&w, ev.id);
 	assert_true(w.ops->receiving(&w));
+	assert_false(w.ops->between(&w));
 	p += w.ops->feed(&w, &limits, p, 6, &ev);
 	assert_int_equal(ev.type, SN_WIRE_PARAMS);
 	p += w.ops->feed(&w, &limits, p, 5, &ev);
