@@ -12,8 +12,9 @@
  */
 #include "pyrt/core/core_priv.h"
 
+#include "base/number.h"
+
 #include <math.h>
-#include <stdio.h>
 
 #define JSON_DEPTH_MAX 1000 /* as deep as json.dumps gets; about 200 bytes of stack each */
 #define PLACE_MAX 400
@@ -159,49 +160,66 @@ needs_escape(uint64_t x)
 	return ((x - ones * 0x20) | (quote - ones) | (slash - ones)) & high;
 }
 
+/* The same for sixteen, in the compiler's own vectors. */
+typedef uint8_t vec __attribute__((vector_size(16)));
+
+static inline bool
+vec_needs_escape(vec v)
+{
+	vec bad = (vec)(v < 0x20) | (vec)(v == '"') | (vec)(v == '\\');
+	uint64_t half[2];
+
+	memcpy(half, &bad, sizeof(bad));
+	return (half[0] | half[1]) != 0;
+}
+
 #define CHUNK 512 /* characters between two checks for room */
+
+/* Copies ASCII up to the first character to be escaped; its length. `p` has room for `len`. */
+static inline size_t
+copy_clean(char *p, const uint8_t *s, size_t len)
+{
+	size_t i = 0;
+
+	for (; len - i >= 16; i += 16) {
+		vec v;
+		memcpy(&v, s + i, 16);
+		if (vec_needs_escape(v))
+			break;
+		memcpy(p + i, &v, 16);
+	}
+	for (; len - i >= 8; i += 8) {
+		uint64_t x;
+		memcpy(&x, s + i, 8);
+		if (needs_escape(x))
+			break;
+		memcpy(p + i, &x, 8);
+	}
+	for (; i < len && !escape[s[i]]; i++)
+		p[i] = (char)s[i];
+	return i;
+}
 
 static int
 write_ascii(struct writer *w, const uint8_t *s, size_t len)
 {
-	char *p;
-
-	if (sn_unlikely(sn_buf_reserve(w->out, len + 2) < 0))
-		return no_memory();
-	p = w->out->data + w->out->len;
-	*p++ = '"';
-	while (len >= 8) {
-		uint64_t x;
-		memcpy(&x, s, 8);
-		if (sn_unlikely(needs_escape(x)))
-			break;
-		memcpy(p, &x, 8);
-		p += 8;
-		s += 8;
-		len -= 8;
-	}
-	while (len > 0 && len < 8 && !escape[*s]) {
-		*p++ = (char)*s++;
-		len--;
-	}
-	if (sn_likely(len == 0)) {
-		*p++ = '"';
-		w->out->len = (size_t)(p - w->out->data);
-		return 0;
-	}
-	w->out->len = (size_t)(p - w->out->data);
-	while (len > 0) {
-		size_t n = len < CHUNK ? len : CHUNK;
-		if (sn_buf_reserve(w->out, n * 6 + 1) < 0)
+	if (put_char(w, '"') < 0)
+		return -1;
+	for (;;) {
+		/* with the escape that ends the clean part, or the closing quote */
+		if (sn_unlikely(sn_buf_reserve(w->out, len + 6) < 0))
 			return no_memory();
-		p = w->out->data + w->out->len;
-		for (size_t i = 0; i < n; i++)
-			p = put_escaped(p, s[i]);
-		w->out->len = (size_t)(p - w->out->data);
-		s += n;
-		len -= n;
+		char *begin = w->out->data + w->out->len;
+		size_t n = copy_clean(begin, s, len);
+		char *p = begin + n;
+		bool done = n == len;
+		p = done ? (*p = '"', p + 1) : put_escaped(p, s[n]);
+		w->out->len += (size_t)(p - begin);
+		if (done)
+			return 0;
+		s += n + 1;
+		len -= n + 1;
 	}
-	return put_char(w, '"');
 }
 
 /* One character that is not ASCII, as UTF-8; room for four bytes. */
@@ -282,24 +300,12 @@ write_text(struct writer *w, PyObject *s, const struct frame *at, bool is_key)
 
 /* ---- numbers ----------------------------------------------------------- */
 
-static int
-write_digits(struct writer *w, long long v, const char *tail, size_t tail_len)
+static inline int
+write_digits(struct writer *w, long long v)
 {
-	char tmp[24], *p = tmp + sizeof(tmp);
-	unsigned long long u = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
-	size_t n;
-
-	do
-		*--p = (char)('0' + u % 10);
-	while (u /= 10);
-	if (v < 0)
-		*--p = '-';
-	n = (size_t)(tmp + sizeof(tmp) - p);
-	if (sn_unlikely(sn_buf_reserve(w->out, n + tail_len) < 0))
+	if (sn_unlikely(sn_buf_reserve(w->out, SN_NUMBER_MAX) < 0))
 		return no_memory();
-	memcpy(w->out->data + w->out->len, p, n);
-	memcpy(w->out->data + w->out->len + n, tail, tail_len);
-	w->out->len += n + tail_len;
+	w->out->len += sn_number_signed(w->out->data + w->out->len, v);
 	return 0;
 }
 
@@ -313,7 +319,7 @@ write_int(struct writer *w, PyObject *v, const struct frame *at)
 	if (sn_likely(!overflow)) {
 		if (sn_unlikely(n == -1 && PyErr_Occurred()))
 			return -1;
-		return write_digits(w, n, "", 0);
+		return write_digits(w, n);
 	}
 	text = PyLong_Type.tp_repr(v); /* not the subclass's: json.dumps does so too */
 	if (!text) {
@@ -332,21 +338,14 @@ write_int(struct writer *w, PyObject *v, const struct frame *at)
 	return rc;
 }
 
-/* The digits of a finite number, as float.__repr__. */
+/* As float.__repr__. */
 static int
 write_finite(struct writer *w, double d)
 {
-	char *text;
-	int rc;
-
-	if (d == (double)(long long)(fabs(d) < 1e15 ? d : 0.5) && !(d == 0 && signbit(d)))
-		return write_digits(w, (long long)d, ".0", 2);
-	text = PyOS_double_to_string(d, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
-	if (!text)
-		return -1;
-	rc = put(w, text, strlen(text));
-	PyMem_Free(text);
-	return rc;
+	if (sn_unlikely(sn_buf_reserve(w->out, SN_NUMBER_MAX) < 0))
+		return no_memory();
+	w->out->len += sn_number_double(w->out->data + w->out->len, d);
+	return 0;
 }
 
 static const char *
