@@ -4,3 +4,5 @@ SN_CORE_SOURCES += \
 	src/base/err.c src/base/err.h \
 	src/base/log.c src/base/log.h \
 	src/base/number.c src/base/number.h src/base/pow10_priv.h
+	src/base/log.c src/base/log.h
+SN_SOURCES += src/base/board.c src/base/board.h

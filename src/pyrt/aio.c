@@ -30,6 +30,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "pyrt/core/core.h"
@@ -200,7 +201,10 @@ call_send(PyObject *self, PyObject *arg, PyObject **result)
 		*result = NULL;
 		return PYGEN_ERROR;
 	}
+	if (c->req)
+		sn_board_begin(c->req->id, c->req->endpoint);
 	r = PyIter_Send(c->coro, arg, result);
+	sn_board_end();
 	if (r == PYGEN_NEXT)
 		return r;
 	complete(c, r == PYGEN_RETURN ? *result : NULL);

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "pyrt/core/core.h"
@@ -131,7 +132,9 @@ run_one(struct worker *w, struct sn_request *req)
 	if (sn_pyrt_begin(req, d->limit_ms, &d->expired)) {
 		atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
 		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
+		sn_board_begin(req->id, req->endpoint);
 		call_handler(req);
+		sn_board_end();
 		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
 		release_current(w, (uintptr_t)req);
 	}

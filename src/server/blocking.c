@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/response.h"
@@ -80,7 +81,10 @@ run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 		struct sn_response res;
 		sn_response_init(&res, req, NULL, 0, NULL, 0);
 		res.can_send = true;
-		if (sn_native_call(req, &res) == 0)
+		sn_board_begin(req->id, req->endpoint);
+		int rc = sn_native_call(req, &res);
+		sn_board_end();
+		if (rc == 0)
 			req->sink->respond(req, &res);
 		sn_response_free(&res);
 	}
@@ -113,6 +117,7 @@ thread_main(void *arg)
 	b->threads--;
 	pthread_cond_signal(&b->ended);
 	pthread_mutex_unlock(&b->mtx);
+	sn_board_leave();
 	return NULL;
 }
 

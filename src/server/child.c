@@ -67,8 +67,10 @@ sn_child_spawn(struct sn_supervisor *s, struct sn_generation *g, unsigned slot)
 	pid_t parent = getpid();
 	bool log_routes = slot == 0 && (g != s->now || !s->was_ready);
 	struct sn_child *c = calloc(1, sizeof(*c));
+	struct sn_board *board = sn_board_new(); /* without one a crash is told without its requests */
 	if (!c || sn_channel_pair(chan, &why) < 0) {
 		sn_log_error("cannot start a worker: %s", c ? why.text : "out of memory");
+		sn_board_free(board);
 		free(c);
 		return false;
 	}
@@ -77,18 +79,20 @@ sn_child_spawn(struct sn_supervisor *s, struct sn_generation *g, unsigned slot)
 	if (pid == 0) {
 		free(c);
 		close(chan[0]);
+		sn_board_use(board);
 		become_worker(s, g, chan[1], log_routes, parent);
 	}
 	close(chan[1]);
 	if (pid < 0) {
 		sn_log_error("cannot start a worker: fork: %s", strerror(errno));
 		close(chan[0]);
+		sn_board_free(board);
 		free(c);
 		return false;
 	}
 	*c = (struct sn_child){
 		.next = s->children, .gen = g, .slot = slot, .state = SN_CHILD_STARTING,
-		.pid = pid, .chan = chan[0], .started_ms = sn_clock_ms(),
+		.pid = pid, .chan = chan[0], .board = board, .started_ms = sn_clock_ms(),
 	};
 	if (g->conf->timeouts.start > 0)
 		c->kill_ms = c->started_ms + sn_clock_ms_of(g->conf->timeouts.start);
@@ -129,13 +133,21 @@ void
 sn_child_describe(const struct sn_child *c, int status, const char *when)
 {
 	long long lived = (long long)(sn_clock_ms() - c->started_ms);
+	char store[512];
+	struct sn_buf at;
+	sn_buf_init(&at, store, sizeof(store));
+	sn_buf_adds(&at, ", ");
+	if (!sn_board_tell(c->board, &at))
+		at.len = 0;
+	const char *work = sn_buf_terminate(&at) == 0 ? at.data : "";
 	if (WIFSIGNALED(status))
-		sn_log_error("worker %d was killed by signal %d (%s)%s %safter %lld.%01lld s", (int)c->pid,
+		sn_log_error("worker %d was killed by signal %d (%s)%s %safter %lld.%01lld s%s", (int)c->pid,
 		             WTERMSIG(status), strsignal(WTERMSIG(status)),
-		             WCOREDUMP(status) ? ", core dumped" : "", when, lived / 1000, lived / 100 % 10);
+		             WCOREDUMP(status) ? ", core dumped" : "", when, lived / 1000, lived / 100 % 10, work);
 	else
-		sn_log_error("worker %d ended by itself with status %d %safter %lld.%01lld s", (int)c->pid,
-		             WEXITSTATUS(status), when, lived / 1000, lived / 100 % 10);
+		sn_log_error("worker %d ended by itself with status %d %safter %lld.%01lld s%s", (int)c->pid,
+		             WEXITSTATUS(status), when, lived / 1000, lived / 100 % 10, work);
+	sn_buf_free(&at);
 }
 
 void
@@ -146,5 +158,6 @@ sn_child_free(struct sn_supervisor *s, struct sn_child *c)
 		at = &(*at)->next;
 	*at = c->next;
 	close(c->chan);
+	sn_board_free(c->board);
 	free(c);
 }

@@ -3,6 +3,7 @@
  * From a request to whoever answers it: the router's choice, then the call (native), a
  * hand-over (blocking threads, Python), or a refusal. I/O threads only.
  */
+#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/method.h"
@@ -53,7 +54,10 @@ run_native(struct sn_exchange *x)
 	struct sn_response res;
 	char head[1024], body[8192];
 	sn_response_init(&res, x->req, head, sizeof(head), body, sizeof(body));
-	if (sn_native_call(x->req, &res) == 0)
+	sn_board_begin(x->req->id, x->req->endpoint);
+	int rc = sn_native_call(x->req, &res);
+	sn_board_end();
+	if (rc == 0)
 		sn_conn_sink.respond(x->req, &res);
 	sn_response_free(&res);
 }

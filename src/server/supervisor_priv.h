@@ -6,6 +6,7 @@
 #ifndef SN_SERVER_SUPERVISOR_PRIV_H
 #define SN_SERVER_SUPERVISOR_PRIV_H
 
+#include "base/board.h"
 #include "server/supervisor.h"
 
 #define SN_KILL_GRACE_MS 3000 /* beyond timeouts.shutdown */
@@ -44,6 +45,7 @@ struct sn_child {
 	bool replaced; /* by a reload whose success is not told yet */
 	int64_t started_ms, ready_ms;
 	int64_t kill_ms; /* 0: none */
+	struct sn_board *board; /* what its threads are at */
 	char failure[4096]; /* why it cannot serve, in its own words */
 };
 

@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/method.h"
@@ -437,6 +438,18 @@ log_endpoints(const struct sn_worker *w, const struct sn_endpoint *eps, size_t n
 			               eps[i].rule, eps[i].name, by->name);
 		sn_buf_free(&methods);
 	}
+}
+
+void
+sn_worker_name_endpoints(const struct sn_worker *w)
+{
+	size_t n;
+	const struct sn_endpoint *eps = sn_worker_native_endpoints(w, &n);
+	for (size_t i = 0; i < n; i++)
+		sn_board_name(&eps[i], eps[i].name);
+	eps = sn_worker_python_endpoints(w, &n);
+	for (size_t i = 0; i < n; i++)
+		sn_board_name(&eps[i], eps[i].name);
 }
 
 void

@@ -33,6 +33,8 @@ bool sn_worker_is_full(const struct sn_worker *w);
 bool sn_worker_is_fat(const struct sn_worker *w);
 /* Starts the threads and accepts. */
 int sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why);
+/* Tells the process's board what the endpoints are called. */
+void sn_worker_name_endpoints(const struct sn_worker *w);
 /* One log line a route; the Python version. */
 void sn_worker_log_routes(const struct sn_worker *w);
 /* Closes the listeners, then drains within `ms`; `hurry` (may be NULL) is asked now and then whether to stop waiting.

@@ -114,6 +114,7 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 	if (fd < 0 || sn_privilege_drop(conf, &why) < 0 ||
 	    sn_worker_prepare(&w, conf, tables, false, &why) < 0)
 		return failed(chan, &why);
+	sn_worker_name_endpoints(w);
 	if (log_routes) {
 		sn_worker_log_routes(w);
 		for (size_t i = 0; i < ls->n; i++)

@@ -20,7 +20,7 @@ EXTRA_DIST += \
 	tests/integration/test_security.py \
 	tests/integration/test_timeouts.py
 EXTRA_DIST += tests/integration/test_start.py
-EXTRA_DIST += tests/integration/test_reload.py
+EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor.py
 
 # The native endpoints that are asked, and a module that must be refused.
 check_LTLIBRARIES += tests/integration/native_endpoints.la tests/integration/native_broken.la

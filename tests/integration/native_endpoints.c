@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,16 @@ blocking(sn_request *req, sn_response *res)
 	return sn_response_puts(res, "rested") ? 500 : 0;
 }
 
+/* A crash, as the supervisor sees it. */
+static int
+die(sn_request *req, sn_response *res)
+{
+	(void)req;
+	(void)res;
+	kill(getpid(), SIGKILL);
+	return 500;
+}
+
 /* Stands there until the file `gate` exists; says so in a file beside it. */
 static int
 stand(sn_request *req, sn_response *res)
@@ -298,6 +309,8 @@ static char greeting[] = "from the context";
 
 static const sn_route routes[] = {
 	{ .rule = "/native/hello", .handler = hello, SN_HERE },
+	{ .rule = "/native/kill", .handler = die, SN_HERE },
+	{ .rule = "/native/kill-blocking", .handler = die, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/users/<int:id>", .handler = user, SN_HERE },
 	{ .rule = "/native/show", .handler = show, .methods = "GET, POST, PUT, DELETE, PATCH", SN_HERE },
 	{ .rule = "/native/files/<path:name>", .handler = file, SN_HERE },

@@ -115,3 +115,6 @@ tests_unit_test_pycore_LDADD = $(sn_test_ldadd) $(PYTHON_LIBS)
 UNIT_TESTS += tests/unit/test_recycle
 tests_unit_test_recycle_SOURCES = tests/unit/test_recycle.c
 tests_unit_test_recycle_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_board
+tests_unit_test_board_SOURCES = tests/unit/test_board.c
+tests_unit_test_board_LDADD = $(sn_test_ldadd)
