@@ -65,7 +65,7 @@ struct sn_conf {
 	struct {
 		uint64_t body;
 		size_t memory_body, params, head, send_buffer;
-		unsigned headers, connections, async;
+		unsigned headers, connections, multiplexed, async;
 	} limits;
 	struct { /* seconds */
 		double read, queue, request, write, idle, pool, start, shutdown;

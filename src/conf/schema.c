@@ -60,6 +60,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("limits.send_buffer", SIZE, limits.send_buffer, 64 * KIB, GIB, "256 KiB", "\"256 KiB\""),
 	KEY("limits.headers", UINT, limits.headers, 1, 10000, "128", "128"),
 	KEY("limits.connections", UINT, limits.connections, 1, 1048576, "16384", "16384"),
+	KEY("limits.multiplexed", UINT, limits.multiplexed, 1, 1024, "64", "64"),
 	KEY("limits.async", UINT, limits.async, 1, 1048576, "16384", "16384"),
 	KEY("timeouts.read", SECONDS, timeouts.read, 0.001, DAY, "30.0", "30.0"),
 	KEY("timeouts.queue", SECONDS, timeouts.queue, 0.001, DAY, "10.0", "10.0"),

@@ -16,6 +16,9 @@
 
 #define LINGER_MS 2000
 #define DRAIN_QUIET_MS 1000
+#define STARVED_MS 50 /* the kernel has no memory for our bytes: until the next try */
+
+static void on_timer(struct sn_timer *t);
 
 /* ---- life ----------------------------------------------------------------- */
 
@@ -29,7 +32,8 @@ sn_conn_new(struct sn_iothread *io, const struct sn_listener *l, int fd)
 	c->fd = fd;
 	c->io = io;
 	c->listener = l;
-	c->first.conn = c;
+	c->timer.fire = on_timer;
+	sn_exchange_init(&c->first, c);
 	sn_wire_init(&c->wire, l->wire);
 	pthread_mutex_init(&c->mtx, NULL);
 	atomic_fetch_add_explicit(&io->ctx->connections, 1, memory_order_relaxed);
@@ -37,11 +41,27 @@ sn_conn_new(struct sn_iothread *io, const struct sn_listener *l, int fd)
 	return c;
 }
 
+/* All but the embedded one. */
+static void
+free_exchanges(struct sn_exchange *x)
+{
+	while (x) {
+		struct sn_exchange *next = x->next;
+		if (x != &x->conn->first) {
+			sn_buf_free(&x->params);
+			free(x);
+		}
+		x = next;
+	}
+}
+
 void
 sn_conn_unref(struct sn_conn *c)
 {
 	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	free_exchanges(c->active);
+	free_exchanges(c->spare);
 	sn_buf_free(&c->first.params);
 	sn_buf_free(&c->stash);
 	pthread_mutex_destroy(&c->mtx);
@@ -82,38 +102,48 @@ sn_conn_deadline(struct sn_conn *c, int64_t ms)
 {
 	if (ms > 0)
 		sn_wheel_set(&c->io->wheel, &c->timer, c->io->now_ms + ms);
-	else
-		sn_wheel_remove(&c->timer);
 }
 
 void
 sn_conn_close_after(struct sn_conn *c)
 {
-	pthread_mutex_lock(&c->mtx);
+	sn_conn_lock(c);
 	c->close_after = true;
-	pthread_mutex_unlock(&c->mtx);
+	c->needs_io = true; /* to linger; an executor would just close */
+	sn_conn_unlock(c);
+	c->unread = true;
+}
+
+/* After sn_conn_shut(): nobody is left waiting for something of it. */
+static void
+let_go(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	sn_conn_lock(c);
+	struct sn_request *req = x->req;
+	x->req = NULL;
+	sn_conn_unlock(c);
+	sn_sink_room(x);
+	sn_sink_end_pull(x);
+	if (req && sn_request_marked(req))
+		sn_exchange_cancel(x, req);
+	sn_request_unref(req);
+	sn_buf_free(&x->params);
+	sn_wheel_remove(&x->timer);
 }
 
 void
 sn_conn_close(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
-	pthread_mutex_lock(&c->mtx);
+	sn_conn_lock(c);
 	sn_conn_shut(c);
-	struct sn_request *cur = x->req;
-	x->req = NULL;
-	void (*pull_done)(void *) = x->pull_done;
-	x->pull = NULL;
-	x->pull_done = NULL;
-	pthread_mutex_unlock(&c->mtx);
-	sn_sink_room(x);
-	if (pull_done)
-		pull_done(x->pull_arg);
-	if (cur && sn_request_marked(cur))
-		sn_exchange_cancel(x, cur);
-	sn_request_unref(cur);
+	sn_conn_unlock(c);
+	for (struct sn_exchange *x = c->active; x; x = x->next)
+		let_go(x);
+	for (struct sn_exchange *x = c->spare; x; x = x->next)
+		sn_wheel_remove(&x->timer);
+	sn_wheel_remove(&c->first.timer);
 	sn_wheel_remove(&c->timer);
-	sn_buf_free(&x->params);
 	if (!c->registered)
 		return;
 	c->registered = false;
@@ -161,14 +191,43 @@ begin_lingering(struct sn_conn *c)
 }
 
 /* Nothing to do but to wait for the peer's next bytes. Without the lock: no other thread has
- * a request here (x->remote), so none changes what is looked at. */
+ * a request here, so none changes what is looked at. */
 static bool
 is_at_rest(const struct sn_conn *c)
 {
-	const struct sn_exchange *x = &c->first;
-	return !x->remote && x->state == SN_EX_NONE && !x->req && !x->pull && !x->room &&
-	       !c->out_head && !c->close_after && !c->held && c->in_epoll && !c->armed_out &&
-	       c->fd >= 0;
+	return !c->shared && c->nactive == 0 && !sn_out_pending(c) && !c->close_after &&
+	       !c->needs_io && !c->starved && !c->held && !c->choked && c->in_epoll &&
+	       !c->armed_out && c->fd >= 0;
+}
+
+/* Those whose queues have been taken may go on. */
+static void
+make_room(struct sn_conn *c)
+{
+	bool pulling = false, waiting = false;
+	size_t low = c->io->ctx->conf->limits.send_buffer / 4;
+	sn_conn_lock(c);
+	for (struct sn_exchange *x = c->active; x; x = x->next) {
+		bool room = x->out.bytes <= low;
+		pulling = pulling || (x->pull && room);
+		waiting = waiting || (x->room && room);
+	}
+	sn_conn_unlock(c);
+	for (struct sn_exchange *x = c->active; x && waiting; x = x->next)
+		sn_sink_room(x);
+	if (pulling)
+		sn_conn_ready(c);
+}
+
+/* Sends what waits. */
+static void
+push(struct sn_conn *c)
+{
+	sn_conn_lock(c);
+	c->starved = false;
+	if (c->fd >= 0 && sn_out_pending(c) && sn_out_flush(c) < 0)
+		sn_conn_shut(c);
+	sn_conn_unlock(c);
 }
 
 static bool
@@ -180,7 +239,6 @@ hands_over(struct sn_conn *c)
 void
 sn_conn_after(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
 	if (!c->registered)
 		return;
 	if (c->lingering) {
@@ -188,54 +246,32 @@ sn_conn_after(struct sn_conn *c)
 			arm(c, false);
 		return;
 	}
-	sn_exchange_collect(x);
+	push(c);
+	sn_exchange_collect(c);
 	sn_input_resume(c);
 	if (!c->registered || (c->io->draining && hands_over(c)) || is_at_rest(c))
 		return;
-	pthread_mutex_lock(&c->mtx);
-	if (c->fd >= 0 && c->out_head && sn_out_flush(c) < 0)
-		sn_conn_shut(c);
-	bool gone = c->fd < 0, pending = c->out_head != NULL, ended = x->state == SN_EX_ENDED;
-	bool pulling = x->pull && c->out_bytes <= c->io->ctx->conf->limits.send_buffer / 4;
-	bool idle = x->state == SN_EX_NONE && !x->req, unread = c->wire.ops->receiving(&c->wire);
-	bool closes = !pending && ((ended && !x->keep) || ((ended || idle) && c->close_after));
-	bool room = x->room != NULL;
-	if (!gone && !closes) /* a fresh connection with one short request never meets epoll */
+	sn_conn_lock(c);
+	bool gone = c->fd < 0, pending = sn_out_pending(c), starved = c->starved;
+	bool over = c->close_after && !c->nactive && !pending;
+	if (!gone && !over) /* a fresh connection with one short request never meets epoll */
 		arm(c, pending);
-	if (!pending)
-		c->needs_io = c->held;
-	pthread_mutex_unlock(&c->mtx);
-
+	c->needs_io = pending || c->held || c->choked || (c->close_after && c->unread);
+	sn_conn_unlock(c);
 	if (gone) {
 		sn_conn_close(c);
-		return;
-	}
-	if (pending) {
-		sn_conn_deadline(c, c->io->ctx->ms.write);
-		if (ended)
-			return;
-	} else if (ended || (idle && c->close_after)) {
-		if (ended && x->keep && !c->close_after) {
-			sn_exchange_collect(x);
-			if (c->held) {
-				sn_conn_ready(c);
-				return;
-			}
-			if (atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))
-				sn_conn_close(c);
-			return;
-		}
+	} else if (over) {
 		/* Unread bytes make the kernel reset the connection and lose the answer. */
-		if ((unread || c->close_after) && !c->eof)
+		if (c->unread && !c->eof)
 			begin_lingering(c);
 		else
 			sn_conn_close(c);
-		return;
+	} else {
+		if (pending || starved)
+			sn_conn_deadline(c, starved ? STARVED_MS : c->io->ctx->ms.write);
+		if (c->nactive)
+			make_room(c);
 	}
-	if (room)
-		sn_sink_room(x);
-	if (pulling)
-		sn_conn_ready(c);
 }
 
 void
@@ -274,73 +310,72 @@ sn_conn_event(struct sn_conn *c, uint32_t events)
 void
 sn_conn_go_on(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
 	if (!c->registered)
 		return;
-	pthread_mutex_lock(&c->mtx);
-	bool pull = x->pull != NULL && c->fd >= 0;
-	pthread_mutex_unlock(&c->mtx);
-	if (pull)
-		sn_sink_pull(x);
+	for (struct sn_exchange *x = c->active; x; x = x->next) {
+		sn_conn_lock(c);
+		bool pull = x->pull && c->fd >= 0;
+		sn_conn_unlock(c);
+		if (pull)
+			sn_sink_pull(x);
+	}
 	sn_input_read(c, 0);
 	sn_conn_after(c);
 }
 
 /* ---- deadlines -------------------------------------------------------------------------- */
 
-void
-sn_conn_timer(struct sn_conn *c)
+/* The connection's own: idle, or its peer takes nothing. Nobody moves it when a request
+ * begins or ends: it finds out here. */
+static void
+on_timer(struct sn_timer *t)
 {
-	struct sn_exchange *x = &c->first;
+	struct sn_conn *c = (struct sn_conn *)t;
 	const struct sn_context *ctx = c->io->ctx;
 	if (!c->registered)
 		return;
-	sn_exchange_collect(x); /* sets the idle deadline when an executor has ended meanwhile */
-	if (c->timer.next)
-		return;
-	pthread_mutex_lock(&c->mtx);
-	enum sn_ex_state state = x->state;
-	bool pending = c->out_head != NULL, gone = c->fd < 0;
-	int64_t wrote = c->wrote_ms, now = c->io->now_ms;
-	pthread_mutex_unlock(&c->mtx);
+	sn_exchange_collect(c);
+	sn_conn_lock(c);
+	bool pending = sn_out_pending(c), gone = c->fd < 0, starved = c->starved && !gone;
+	int64_t since = pending ? c->wrote_ms : c->nactive ? c->io->now_ms : c->ended_ms;
+	sn_conn_unlock(c);
+	int64_t limit = pending ? ctx->ms.write : ctx->ms.idle;
 	if (c->lingering || gone) {
 		sn_conn_close(c);
-	} else if (pending) {
-		if (ctx->ms.write > 0 && now - wrote < ctx->ms.write) {
-			sn_wheel_set(&c->io->wheel, &c->timer, wrote + ctx->ms.write);
-			return;
-		}
-		sn_log_info("%s: connection closed: the peer took no byte of the answer within timeouts.write",
-		            c->listener->name);
-		sn_conn_close(c);
-	} else if (state == SN_EX_READING || state == SN_EX_RUNNING) {
-		sn_exchange_timeout(x);
-		sn_conn_after(c);
-	} else if (state == SN_EX_STREAMING) {
-		sn_conn_deadline(c, ctx->ms.write); /* nothing waits for the peer: the producer is slow */
-	} else {
-		sn_conn_close(c);
+		return;
 	}
+	if (limit == 0) {
+		sn_conn_deadline(c, ctx->ms.idle);
+	} else if (c->io->now_ms - since < limit) {
+		sn_wheel_set(&c->io->wheel, &c->timer, since + limit);
+	} else {
+		if (pending)
+			sn_log_info("%s: connection closed: the peer took no byte of the answer within "
+			            "timeouts.write", c->listener->name);
+		sn_conn_close(c);
+		return;
+	}
+	if (starved)
+		sn_conn_go_on(c);
 }
 
 void
 sn_conn_drain(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
 	if (atomic_load(&c->io->ctx->handing)) {
 		sn_conn_hand_over(c);
 		return;
 	}
-	if (x->remote)
-		sn_exchange_collect(x);
-	if (sn_exchange_state(x) != SN_EX_NONE || x->req || c->lingering)
+	if (c->shared)
+		sn_exchange_collect(c);
+	if (c->nactive || c->lingering)
 		return;
 	sn_input_read(c, 0); /* a request may be on its way in */
 	if (!c->registered)
 		return;
 	/* a fresh connection, or a piece of a request, is given a moment: somebody is about to
 	 * speak there */
-	if (sn_exchange_state(x) == SN_EX_NONE && !x->req && !c->out_head &&
+	if (c->nactive == 0 && !sn_out_pending(c) &&
 	    ((c->served && !c->partial) || c->io->now_ms - c->ended_ms > DRAIN_QUIET_MS))
 		sn_conn_close(c);
 	else

@@ -8,9 +8,14 @@
  * Who may touch what:
  *   "io"   only the connection's I/O thread
  *   "mtx"  under conn.mtx
- * While exchange.remote is false no other thread knows its request, and the I/O thread
- * may read its mtx fields without the lock. The lock is held across system calls that do
- * not block, never across a handler.
+ * While conn.shared is false no other thread knows a request of the connection, and the
+ * I/O thread may touch the mtx fields without the lock (sn_conn_lock). The lock is held
+ * across system calls that do not block, never across a handler.
+ *
+ * A connection becomes shared when a request is handed over, and is its I/O thread's alone
+ * again when all of those have been answered by whom they were given to. Is one answered
+ * without him (a time-out, an abort), then he will still knock, nobody knows when: the
+ * connection stays shared to its end.
  *
  * Wake-up note. An executor that has answered completely and keeps the connection tells
  * nobody: the next bytes wake the I/O thread, which finds the request ended under the
@@ -21,6 +26,7 @@
 #define SN_SERVER_CONN_PRIV_H
 
 #include <pthread.h>
+#include <stddef.h>
 
 #include "base/buf.h"
 #include "server/context.h"
@@ -38,21 +44,25 @@ enum sn_ex_state {
 	SN_EX_ENDED      /* answer complete (perhaps still queued here) */
 };
 
-struct sn_out { /* a piece of output that the socket has not taken yet */
-	struct sn_out *next;
-	const uint8_t *data;
-	size_t len, off; /* framed: `off` counts frame headers too */
-	bool framed;     /* still to be cut into frames of request `id` */
-	uint16_t id;
-	void (*done)(void *arg);
-	void *arg;
+struct sn_out;
+
+/* What one source (an exchange, or the wire's own replies) has to say and the socket has
+ * not taken yet; mtx. Those that have something take turns, a record each (output.c). */
+struct sn_outq {
+	struct sn_out *head, *tail;
+	size_t bytes;
+	struct sn_outq *next; /* of those whose turn comes */
+	bool queued;          /* among them */
 };
 
 /* One request and its answer. Lives as long as its connection, which uses it again and
  * again: req->owner points here, and whoever still holds a request that was answered
  * without him (a time-out) finds that it is not the present one any more. */
 struct sn_exchange {
+	struct sn_timer timer; /* io; must be first: of the request's bytes, then its handler */
+	struct sn_wire_stream stream;
 	struct sn_conn *conn;
+	struct sn_exchange *next; /* conn->active or conn->spare; mtx */
 
 	/* the request on its way in: io */
 	struct sn_buf params; /* parameter bytes that came in pieces */
@@ -64,13 +74,13 @@ struct sn_exchange {
 	uint64_t verdict_allow; /* methods for Allow */
 	const char *verdict_text;
 	int verdict;            /* status decided before the body ended; 0: run the handler */
-	uint16_t id;            /* the wire's */
 	bool keep, remote;
 
 	/* its answer: mtx */
 	enum sn_ex_state state;
 	int status;
 	struct sn_request *req; /* one reference */
+	struct sn_outq out;
 	uint64_t body_sent;
 	int64_t body_left;           /* of an announced length; -1: unknown */
 	bool body_none;              /* HEAD, 204, 304: body bytes are dropped */
@@ -96,20 +106,31 @@ struct sn_conn {
 	/* input: io */
 	struct sn_wire wire;
 	bool registered, in_epoll, armed_out, partial, eof, ready;
+	bool starved;        /* the kernel had no memory: try again soon; mtx */
+	bool late;           /* somebody may knock who was not waited for */
+	bool shared;         /* other threads know a request of it, or may knock late */
 	bool served;         /* has carried a request */
-	bool held;           /* a BEGIN of the same id waits, unanswered, for the present request */
+	bool held;           /* a BEGIN of `held_id` waits, unanswered, for the present request */
 	bool held_keep;
+	bool choked;         /* the wire's replies are not taken: nothing is read meanwhile */
 	bool broken;         /* the peer's bytes make no sense any more */
+	bool unread;         /* bytes may still come that nobody wants: linger before closing */
 	bool lingering;      /* answered and half-closed: only draining */
+	uint16_t held_id;
 	struct sn_buf stash; /* bytes that came behind the held BEGIN */
 	uint64_t lingered;
+	unsigned nremote;    /* requests with other threads */
+	unsigned nactive;
+	struct sn_exchange *spare;
 
 	/* output: mtx */
 	pthread_mutex_t mtx;
-	bool close_after;
-	bool needs_io; /* bytes are queued or a pull waits: the I/O thread must act */
-	struct sn_out *out_head, *out_tail;
-	size_t out_bytes;
+	struct sn_exchange *active; /* changed by io only */
+	unsigned open;    /* of these, not yet answered */
+	bool close_after; /* no further requests: closes when all are answered */
+	bool needs_io;    /* bytes are queued or a pull waits: the I/O thread must act */
+	struct sn_outq replies;                /* of the wire itself */
+	struct sn_outq *turn_head, *turn_tail; /* who has something to say, in turn */
 	int64_t ended_ms, wrote_ms;
 
 	struct sn_exchange first; /* embedded: a kept connection allocates no more for it */
@@ -150,7 +171,6 @@ void sn_conn_unref(struct sn_conn *c);
 /* io: takes a fresh connection in, reads what is there already. */
 void sn_conn_adopt(struct sn_conn *c);
 void sn_conn_event(struct sn_conn *c, uint32_t events);
-void sn_conn_timer(struct sn_conn *c);
 /* io: looks at the state after input or output and goes on: next request, more pull,
  * arm for output, close. */
 void sn_conn_after(struct sn_conn *c);
@@ -164,10 +184,25 @@ void sn_conn_go_on(struct sn_conn *c);
 void sn_conn_ready(struct sn_conn *c);
 /* Any thread: the I/O thread shall look at the connection; wake it or leave it asleep. */
 void sn_conn_post(struct sn_conn *c, bool wake);
-/* io: the next deadline, from now; 0: none. */
+/* io: the connection must be looked at then at the latest. */
 void sn_conn_deadline(struct sn_conn *c, int64_t ms);
-/* Takes mtx: no further request once the present one is answered. */
+/* io: no further request, and what still comes is drained, not answered. Takes mtx. */
 void sn_conn_close_after(struct sn_conn *c);
+
+/* io: the mtx fields are the I/O thread's alone while nobody else knows a request. */
+static inline void
+sn_conn_lock(struct sn_conn *c)
+{
+	if (c->shared)
+		pthread_mutex_lock(&c->mtx);
+}
+
+static inline void
+sn_conn_unlock(struct sn_conn *c)
+{
+	if (c->shared)
+		pthread_mutex_unlock(&c->mtx);
+}
 
 /* ---- handover.c ------------------------------------------------------- */
 
@@ -183,23 +218,33 @@ void sn_input_resume(struct sn_conn *c);
 
 /* ---- exchange.c ----------------------------------------------------------- */
 
-/* io: a request begins. */
-void sn_exchange_begin(struct sn_exchange *x, uint16_t id, bool keep);
+/* For one that is all zero. */
+void sn_exchange_init(struct sn_exchange *x, struct sn_conn *c);
+/* io: a request begins. NULL: no memory. */
+struct sn_exchange *sn_exchange_begin(struct sn_conn *c, uint16_t id, bool keep);
 /* io: what the wire tells of it. */
 void sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev);
 /* io: parameter bytes in the read buffer are kept beyond its life. */
 void sn_exchange_keep_slice(struct sn_exchange *x);
-/* io: answers at once although more of the request may come; then the connection is
- * half-closed and drained, so that the answer is not lost to a reset. */
+/* io: answers at once although more of the request may come. A peer that sends one request
+ * at a time is then half-closed and drained, so that the answer is not lost to a reset. */
 void sn_exchange_reject(struct sn_exchange *x, int status, const char *text);
-/* io: the answer comes before the request has ended (408), or the executor is late (504). */
-void sn_exchange_timeout(struct sn_exchange *x);
-/* io: an ended request makes room for the next one. */
-void sn_exchange_collect(struct sn_exchange *x);
+/* io: its deadline, from now; 0: none. It fires when the request did not arrive (408), or
+ * the executor is late (504); an exchange that has ended lets it fire in vain, so that the
+ * next request's costs one store. */
+void sn_exchange_deadline(struct sn_exchange *x, int64_t ms);
+/* io: those that are answered, and whose answers are out, make room. */
+void sn_exchange_collect(struct sn_conn *c);
 /* io: the executor may stop: nobody wants the answer any more. */
 void sn_exchange_cancel(struct sn_exchange *x, struct sn_request *req);
-/* io: the state; another thread may be changing it while x->remote. */
+/* io: the state; another thread may be changing it. */
 enum sn_ex_state sn_exchange_state(struct sn_exchange *x);
+
+static inline struct sn_exchange *
+sn_exchange_of(struct sn_wire_stream *stream)
+{
+	return (struct sn_exchange *)(void *)((char *)stream - offsetof(struct sn_exchange, stream));
+}
 
 /* ---- timeout.c ------------------------------------------------------------ */
 
@@ -210,22 +255,30 @@ void sn_timeout_look(struct sn_exchange *x);
 
 /* ---- output.c ------------------------------------------------------------- */
 
-/* mtx held: sends as much as the socket takes. 0, or SN_EGONE. */
+/* All with mtx held. Sends as much as the socket takes. 0, or SN_EGONE. */
 int sn_out_flush(struct sn_conn *c);
-/* mtx held: queues a copy of bytes that need no framing. */
-int sn_out_raw(struct sn_conn *c, const void *data, size_t len);
-/* mtx held: queues body bytes, to be cut into frames of `id`: a copy, or with `done` the
- * bytes themselves, until `done`. On failure `done` stays the caller's. */
-int sn_out_framed(struct sn_conn *c, const void *data, size_t len, uint16_t id,
+/* Queues a copy of bytes that need no framing: whole records, or the rest of those that
+ * are under way when nothing else waits. */
+int sn_out_raw(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len);
+/* Queues body bytes, to be cut into frames of `id`: a copy, or with `done` the bytes
+ * themselves, until `done`. On failure `done` stays the caller's. */
+int sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id,
                   void (*done)(void *), void *arg);
-/* mtx held: drops everything queued. */
+/* Drops everything queued. */
 void sn_out_drop(struct sn_conn *c);
+/* Drops what one source has queued, but for the record that is under way. */
+void sn_out_cut(struct sn_conn *c, struct sn_outq *q);
+static inline bool
+sn_out_pending(const struct sn_conn *c)
+{
+	return c->turn_head != NULL;
+}
 
 /* ---- sink.c ------------------------------------------------------------- */
 
 extern const struct sn_sink_ops sn_conn_sink;
-/* mtx held: closes the descriptor and marks the current request gone. The caller calls
- * sn_sink_room() once it has unlocked. */
+/* mtx held: closes the descriptor and marks the requests gone. The I/O thread must act: it
+ * calls sn_conn_close(), once unlocked. */
 void sn_conn_shut(struct sn_conn *c);
 /* io: goes on with a pull body. */
 void sn_sink_pull(struct sn_exchange *x);
@@ -235,6 +288,8 @@ int sn_sink_error(struct sn_exchange *x, int status, const char *text, uint64_t 
 void sn_sink_abort(struct sn_exchange *x);
 /* Calls and clears x->room if it waits and there is room or nobody to wait for. Takes mtx. */
 void sn_sink_room(struct sn_exchange *x);
+/* Nobody will pull any more: tells the producer. */
+void sn_sink_end_pull(struct sn_exchange *x);
 
 /* ---- exec.c ------------------------------------------------------------- */
 

@@ -5,9 +5,12 @@
  * thread; the answer may come from any other (sink.c).
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "server/conn_priv.h"
+
+static void on_timer(struct sn_timer *t);
 
 void
 sn_exchange_cancel(struct sn_exchange *x, struct sn_request *req)
@@ -20,12 +23,9 @@ sn_exchange_cancel(struct sn_exchange *x, struct sn_request *req)
 enum sn_ex_state
 sn_exchange_state(struct sn_exchange *x)
 {
-	struct sn_conn *c = x->conn;
-	if (!x->remote)
-		return x->state;
-	pthread_mutex_lock(&c->mtx);
+	sn_conn_lock(x->conn);
 	enum sn_ex_state state = x->state;
-	pthread_mutex_unlock(&c->mtx);
+	sn_conn_unlock(x->conn);
 	return state;
 }
 
@@ -37,13 +37,15 @@ begin_request(struct sn_exchange *x, struct sn_request *req)
 	req->sink = &sn_conn_sink;
 	req->owner = x;
 	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
-	req->wire_id = x->id;
+	req->wire_id = x->stream.id;
 	req->wire_keep = x->keep;
 	req->begun_ms = x->begun_ms;
 	/* distinct over processes and restarts by the seed, over threads by the stride */
 	req->id = io->ctx->id_seed + io->next_id * io->ctx->nio + io->number;
 	io->next_id++;
+	sn_conn_lock(c);
 	x->req = req;
+	sn_conn_unlock(c);
 }
 
 /* The parameters cannot be used: a request of nothing stands for it, so that the answer
@@ -70,27 +72,69 @@ sn_exchange_reject(struct sn_exchange *x, int status, const char *text)
 		sn_conn_close(c);
 		return;
 	}
-	sn_conn_close_after(c);
+	/* A peer that sends several requests at once may have begun the next one already: his
+	 * connection stays, and the rest of this one is passed over. */
+	if (c->nactive == 1 && !c->wire.ops->multiplexed(&c->wire))
+		sn_conn_close_after(c);
 	sn_log_debug("request %016llx refused: %d %s", (unsigned long long)x->req->id, status, text);
 	sn_sink_error(x, status, text, 0);
 }
 
 void
-sn_exchange_begin(struct sn_exchange *x, uint16_t id, bool keep)
+sn_exchange_deadline(struct sn_exchange *x, int64_t ms)
 {
-	struct sn_conn *c = x->conn;
-	x->id = id;
+	struct sn_iothread *io = x->conn->io;
+	if (ms > 0)
+		sn_wheel_set(&io->wheel, &x->timer, io->now_ms + ms);
+	else
+		sn_wheel_remove(&x->timer);
+}
+
+void
+sn_exchange_init(struct sn_exchange *x, struct sn_conn *c)
+{
+	x->conn = c;
+	x->timer.fire = on_timer;
+}
+
+/* One that is free: the embedded one, one that was used before, or a new one. */
+static struct sn_exchange *
+take(struct sn_conn *c)
+{
+	sn_conn_lock(c);
+	struct sn_exchange *x = c->first.state == SN_EX_NONE ? &c->first : c->spare;
+	sn_conn_unlock(c);
+	if (!x && (x = calloc(1, sizeof(*x))))
+		sn_exchange_init(x, c);
+	else if (x && x != &c->first)
+		c->spare = x->next;
+	return x;
+}
+
+struct sn_exchange *
+sn_exchange_begin(struct sn_conn *c, uint16_t id, bool keep)
+{
+	struct sn_exchange *x = take(c);
+	if (!x)
+		return NULL;
+	c->wire.ops->accept(&c->wire, &x->stream, id);
 	x->keep = keep;
-	x->state = SN_EX_READING;
 	x->begun_ms = c->io->now_ms;
 	x->params_len = 0;
 	x->slice = NULL;
-	sn_buf_free(&x->params);
 	x->verdict = 0;
 	x->verdict_text = NULL;
 	x->verdict_allow = 0;
 	x->dropped = 0;
-	sn_conn_deadline(c, c->io->ctx->ms.read);
+	sn_conn_lock(c);
+	x->state = SN_EX_READING;
+	x->next = c->active;
+	c->active = x;
+	c->open++;
+	sn_conn_unlock(c);
+	c->nactive++;
+	sn_exchange_deadline(x, c->io->ctx->ms.read);
+	return x;
 }
 
 static void
@@ -172,7 +216,7 @@ on_params_end(struct sn_exchange *x)
 	if (!x->verdict)
 		build(x);
 	if (!x->req && begin_unusable(x) < 0) {
-		sn_conn_close_after(c);
+		sn_conn_close(c);
 		return;
 	}
 	int64_t length = sn_request_content_length(x->req);
@@ -237,9 +281,13 @@ static void
 on_body_end(struct sn_exchange *x)
 {
 	struct sn_conn *c = x->conn;
-	if (!x->req || sn_exchange_state(x) != SN_EX_READING)
+	sn_conn_lock(c);
+	bool run = x->req && x->state == SN_EX_READING;
+	if (run)
+		x->state = SN_EX_RUNNING;
+	sn_conn_unlock(c);
+	if (!run)
 		return;
-	x->state = SN_EX_RUNNING;
 	atomic_fetch_add_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	if (x->verdict)
 		sn_sink_error(x, x->verdict, x->verdict_text, x->verdict_allow);
@@ -251,17 +299,16 @@ static void
 on_abort(struct sn_exchange *x)
 {
 	struct sn_request *req = x->req;
-	if (!req && x->state == SN_EX_READING && begin_unusable(x) == 0)
-		req = x->req;
-	if (!req)
-		return;
 	sn_sink_abort(x);
-	sn_exchange_cancel(x, req);
+	if (req)
+		sn_exchange_cancel(x, req);
 }
 
 void
 sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev)
 {
+	if (ev->type <= SN_WIRE_BODY && sn_exchange_state(x) == SN_EX_READING)
+		sn_exchange_deadline(x, x->conn->io->ctx->ms.read);
 	switch (ev->type) {
 	case SN_WIRE_PARAMS: on_params(x, ev); break;
 	case SN_WIRE_PARAMS_END: on_params_end(x); break;
@@ -272,36 +319,72 @@ sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev)
 	}
 }
 
-void
-sn_exchange_timeout(struct sn_exchange *x)
+static void
+on_timer(struct sn_timer *t)
 {
-	if (sn_exchange_state(x) == SN_EX_READING)
+	struct sn_exchange *x = (struct sn_exchange *)t;
+	struct sn_conn *c = x->conn;
+	if (!c->registered)
+		return;
+	sn_exchange_collect(c); /* an executor may have ended meanwhile */
+	enum sn_ex_state state = sn_exchange_state(x);
+	if (state == SN_EX_READING)
 		sn_exchange_reject(x, 408, "the request did not arrive in time");
-	else
+	else if (state == SN_EX_RUNNING)
 		sn_timeout_look(x);
+	sn_conn_after(c);
+}
+
+/* ---- the end of an exchange ------------------------------------------------------- */
+
+#define BATCH 16
+
+/* mtx held: off the list. What was its request is the caller's. */
+static struct sn_request *
+retire(struct sn_conn *c, struct sn_exchange **at)
+{
+	struct sn_exchange *x = *at;
+	struct sn_request *req = x->req;
+	*at = x->next;
+	c->nactive--;
+	c->served = true;
+	if (c->wire.ops->receiving(&x->stream))
+		c->unread = true;
+	c->wire.ops->release(&c->wire, &x->stream);
+	if (x->remote) {
+		x->remote = false;
+		c->nremote--;
+		c->late = c->late || sn_request_marked(req);
+	}
+	x->req = NULL;
+	x->state = SN_EX_NONE;
+	sn_buf_free(&x->params);
+	if (x != &c->first) {
+		x->next = c->spare;
+		c->spare = x;
+	}
+	return req;
 }
 
 void
-sn_exchange_collect(struct sn_exchange *x)
+sn_exchange_collect(struct sn_conn *c)
 {
-	struct sn_conn *c = x->conn;
-	struct sn_request *done = NULL;
-	if (!x->remote && x->state != SN_EX_ENDED)
+	struct sn_request *done[BATCH];
+	size_t n;
+	if (c->nactive == 0)
 		return;
-	pthread_mutex_lock(&c->mtx);
-	if (c->fd >= 0 && x->state == SN_EX_ENDED && !c->out_head && x->keep && !c->close_after) {
-		done = x->req;
-		x->req = NULL;
-		x->state = SN_EX_NONE;
-		c->needs_io = false;
-		c->wire.ops->release(&c->wire, x->id);
-		x->remote = false;
-		c->served = true;
-		if (c->io->ctx->ms.idle > 0)
-			sn_wheel_set(&c->io->wheel, &c->timer, c->ended_ms + c->io->ctx->ms.idle);
-		else
-			sn_wheel_remove(&c->timer);
-	}
-	pthread_mutex_unlock(&c->mtx);
-	sn_request_unref(done);
+	do {
+		n = 0;
+		sn_conn_lock(c);
+		for (struct sn_exchange **at = &c->active; c->fd >= 0 && *at && n < BATCH;) {
+			if ((*at)->state == SN_EX_ENDED && !(*at)->out.queued)
+				done[n++] = retire(c, at);
+			else
+				at = &(*at)->next;
+		}
+		sn_conn_unlock(c);
+		for (size_t i = 0; i < n; i++)
+			sn_request_unref(done[i]);
+	} while (n == BATCH);
+	c->shared = c->nremote > 0 || c->late;
 }

@@ -70,13 +70,16 @@ submit(struct sn_exchange *x, int (*hand_over)(struct sn_context *, struct sn_re
 	struct sn_conn *c = x->conn;
 	struct sn_context *ctx = c->io->ctx;
 	struct sn_request *req = x->req;
-	sn_conn_deadline(c, sn_timeout_first_look(ctx, req->endpoint));
+	sn_exchange_deadline(x, sn_timeout_first_look(ctx, req->endpoint));
 	req->queued_ms = c->io->now_ms;
 	x->remote = true;
+	c->nremote++;
+	c->shared = true;
 	int rc = hand_over(ctx, req);
 	if (rc == 0)
 		return;
 	x->remote = false;
+	c->nremote--;
 	sn_log_for(SN_LOG_DEBUG, req->id, "%s: answered 503: %s", req->endpoint->name, sn_err_name(rc));
 	sn_sink_error(x, 503,
 	              rc == SN_EFULL ? "the queue for this endpoint is full; try again"

@@ -17,14 +17,11 @@
 /* Nothing of a request was read or is owed: whoever reads on misses nothing. Where an answer
  * came before the end of its request, only this process knows to pass over the rest. */
 static bool
-can_go(struct sn_conn *c)
+can_go(const struct sn_conn *c)
 {
-	const struct sn_exchange *x = &c->first;
-	if (!c->registered || c->lingering || c->held || c->broken || c->eof || c->fd < 0 ||
-	    sn_exchange_state(&c->first) != SN_EX_NONE)
-		return false;
-	/* no executor has a request here (x->remote is false with this state): no lock */
-	return !x->remote && !x->req && !x->pull && !x->room && !c->out_head && !c->close_after &&
+	/* no executor has a request here: no lock */
+	return c->registered && !c->lingering && !c->held && !c->choked && !c->broken && !c->eof &&
+	       c->fd >= 0 && c->nactive == 0 && !sn_out_pending(c) && !c->close_after &&
 	       c->wire.ops->between(&c->wire);
 }
 
@@ -32,7 +29,7 @@ bool
 sn_conn_hand_over(struct sn_conn *c)
 {
 	struct sn_context *ctx = c->io->ctx;
-	sn_exchange_collect(&c->first);
+	sn_exchange_collect(c);
 	if (!can_go(c))
 		return false;
 	int rc = sn_channel_send(ctx->chan, SN_MSG_CONN, c->listener->id, c->fd, NULL);

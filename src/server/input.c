@@ -12,76 +12,123 @@
 
 #define READ_TURN 16 /* reads of one connection before the others get their turn */
 #define LINGER_BYTES (1024 * 1024)
+#define REPLIES_MAX (16 * 1024) /* of the wire itself, not taken by the peer: read no more */
 
 /* ---- events ------------------------------------------------------------------ */
 
-/* The peer pipelines: its next request has the present one's id, so it waits (and nothing
- * more is read) until that one is answered. */
+/* Nothing of what follows will be answered. */
+static bool
+finished(struct sn_conn *c)
+{
+	sn_conn_lock(c);
+	bool over = c->fd < 0 || (c->close_after && c->open == 0);
+	sn_conn_unlock(c);
+	return over;
+}
+
+/* The peer pipelines: its next request has the id of one that is open, so it waits (and
+ * nothing more is read) until that one is answered. */
 static void
 hold(struct sn_conn *c, const struct sn_wire_event *ev)
 {
 	c->held = true;
 	c->held_keep = ev->keep;
-	pthread_mutex_lock(&c->mtx);
+	c->held_id = ev->id;
+	sn_conn_lock(c);
 	c->needs_io = true; /* the executor's end wakes this thread */
-	pthread_mutex_unlock(&c->mtx);
+	sn_conn_unlock(c);
+}
+
+/* The wire's own words. A peer that asks on and on and reads nothing is not read either. */
+static void
+send_reply(struct sn_conn *c, const void *data, size_t len)
+{
+	sn_conn_lock(c);
+	if (c->fd >= 0 && (sn_out_raw(c, &c->replies, data, len) < 0 || sn_out_flush(c) < 0))
+		sn_conn_shut(c);
+	c->choked = c->replies.bytes > REPLIES_MAX;
+	sn_conn_unlock(c);
+}
+
+static void
+refuse(struct sn_conn *c, uint16_t id)
+{
+	uint8_t out[SN_WIRE_REPLY_MAX];
+	size_t n = c->wire.ops->refuse(&c->wire, &c->io->ctx->wire_limits, id, out);
+	if (n)
+		send_reply(c, out, n);
+	else
+		sn_conn_close_after(c);
 }
 
 static void
 on_begin(struct sn_conn *c, const struct sn_wire_event *ev)
 {
-	struct sn_exchange *x = &c->first;
-	if (x->req && ev->id == x->id && !c->close_after) {
+	const struct sn_wire_limits *limits = &c->io->ctx->wire_limits;
+	struct sn_exchange *same = ev->stream ? sn_exchange_of(ev->stream) : NULL;
+	if (c->shared && (same || c->nactive >= limits->requests))
+		sn_exchange_collect(c);
+	sn_conn_lock(c);
+	bool closing = c->close_after;
+	sn_conn_unlock(c);
+	if (same && !closing && sn_exchange_state(same) != SN_EX_NONE)
 		hold(c, ev);
-		return;
-	}
-	if (x->remote || x->state != SN_EX_NONE || x->req || c->close_after) {
-		uint8_t out[SN_WIRE_REPLY_MAX];
-		size_t n = c->wire.ops->refuse(&c->wire, ev->id, out);
-		pthread_mutex_lock(&c->mtx);
-		if (n == 0 || sn_out_raw(c, out, n) < 0 || sn_out_flush(c) < 0)
-			c->close_after = true;
-		pthread_mutex_unlock(&c->mtx);
-		return;
-	}
-	c->wire.ops->accept(&c->wire, ev->id);
-	sn_exchange_begin(x, ev->id, ev->keep);
+	else if (closing || c->nactive >= limits->requests || !sn_exchange_begin(c, ev->id, ev->keep))
+		refuse(c, ev->id);
 }
 
 static void
 on_reply(struct sn_conn *c, const struct sn_wire_event *ev)
 {
-	struct sn_exchange *x = &c->first;
-	pthread_mutex_lock(&c->mtx);
-	bool failed = c->fd >= 0 && (sn_out_raw(c, ev->data, ev->len) < 0 || sn_out_flush(c) < 0);
+	send_reply(c, ev->data, ev->len);
 	/* a refused role without KEEP_CONN ends the connection, unless a request is under way */
-	if (failed || (!ev->keep && x->state == SN_EX_NONE))
-		c->close_after = true;
-	pthread_mutex_unlock(&c->mtx);
+	if (!ev->keep && c->nactive == 0)
+		sn_conn_close_after(c);
 }
 
 static void
 on_fault(struct sn_conn *c, const struct sn_wire_event *ev)
 {
-	struct sn_exchange *x = &c->first;
 	const char *text = sn_wire_fault_text(ev->fault);
 	sn_log_info("%s: connection closed: %s", c->listener->name, text);
 	sn_conn_close_after(c);
 	c->broken = true; /* nothing more can be understood */
-	enum sn_ex_state ex = sn_exchange_state(x);
-	if (ex == SN_EX_RUNNING && x->req)
-		atomic_fetch_or_explicit(&x->req->marks, SN_MARK_GONE, memory_order_relaxed);
-	if (ev->fault == SN_WIRE_F_TOO_LARGE)
-		sn_exchange_reject(x, 431, "the request parameters are larger than limits.params allows");
-	else if (ex == SN_EX_READING || ex == SN_EX_RUNNING)
-		sn_exchange_reject(x, 400, text);
+	for (struct sn_exchange *x = c->active; x; x = x->next) {
+		enum sn_ex_state state = sn_exchange_state(x);
+		if (state == SN_EX_RUNNING)
+			atomic_fetch_or_explicit(&x->req->marks, SN_MARK_GONE, memory_order_relaxed);
+		if (ev->fault == SN_WIRE_F_TOO_LARGE)
+			sn_exchange_reject(x, 431, "the request parameters are larger than limits.params allows");
+		else if (state == SN_EX_READING || state == SN_EX_RUNNING)
+			sn_exchange_reject(x, 400, text);
+		if (state == SN_EX_RUNNING)
+			sn_exchange_cancel(x, x->req);
+	}
+}
+
+static void
+on_exchange(struct sn_conn *c, const struct sn_wire_event *ev)
+{
+	struct sn_exchange *x = sn_exchange_of(ev->stream);
+	sn_exchange_event(x, ev);
+	if (sn_exchange_state(x) == SN_EX_ENDED)
+		sn_exchange_collect(c);
+}
+
+/* ---- feeding the wire ------------------------------------------------------------ */
+
+/* Bytes that wait, unseen by the wire, with what stopped them. */
+static void
+stash(struct sn_conn *c, const uint8_t *data, size_t len)
+{
+	if (sn_buf_add(&c->stash, data, len) < 0)
+		sn_conn_close_after(c);
 }
 
 /* Feeds bytes until there are none left or nobody wants them. */
 static void
-process(struct sn_conn *c, const uint8_t *data, size_t len)
+feed(struct sn_conn *c, const uint8_t *data, size_t len)
 {
-	struct sn_exchange *x = &c->first;
 	const struct sn_wire_ops *wire = c->wire.ops;
 	for (;;) {
 		struct sn_wire_event ev;
@@ -90,41 +137,61 @@ process(struct sn_conn *c, const uint8_t *data, size_t len)
 		len -= used;
 		c->partial = ev.type == SN_WIRE_MORE && used > 0;
 		switch (ev.type) {
-		case SN_WIRE_MORE:
-			sn_exchange_keep_slice(x);
-			return;
-		case SN_WIRE_BEGIN:
-			on_begin(c, &ev);
-			if (!c->held)
-				break;
-			if (sn_buf_add(&c->stash, data, len) < 0)
-				sn_conn_close_after(c);
-			return;
+		case SN_WIRE_MORE: return;
+		case SN_WIRE_BEGIN: on_begin(c, &ev); break;
 		case SN_WIRE_REPLY: on_reply(c, &ev); break;
 		case SN_WIRE_FAULT: on_fault(c, &ev); return;
-		default: sn_exchange_event(x, &ev);
+		default: on_exchange(c, &ev);
 		}
-		if (!x->remote && c->fd < 0)
+		if (!c->registered)
 			return;
-		sn_exchange_collect(x);
-		if (c->close_after && sn_exchange_state(x) == SN_EX_ENDED)
+		if (finished(c)) {
+			c->unread = c->unread || len > 0;
 			return; /* what follows is drained unread */
+		}
+		if (c->held || c->choked) {
+			stash(c, data, len);
+			return;
+		}
 	}
+}
+
+static void
+process(struct sn_conn *c, const uint8_t *data, size_t len)
+{
+	feed(c, data, len);
+	for (struct sn_exchange *x = c->active; x; x = x->next)
+		sn_exchange_keep_slice(x);
+}
+
+static bool
+is_open(const struct sn_conn *c, uint16_t id)
+{
+	for (const struct sn_exchange *x = c->active; x; x = x->next)
+		if (x->stream.id == id)
+			return true;
+	return false;
 }
 
 void
 sn_input_resume(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
-	while (c->held && !x->req && sn_exchange_state(x) == SN_EX_NONE && c->registered) {
-		struct sn_wire_event ev = { .type = SN_WIRE_BEGIN, .id = x->id, .keep = c->held_keep };
+	while (c->registered && (c->held || c->choked)) {
+		sn_conn_lock(c);
+		bool choked = c->choked && c->replies.bytes > REPLIES_MAX / 4;
+		sn_conn_unlock(c);
+		if (choked || (c->held && is_open(c, c->held_id)))
+			return;
+		struct sn_wire_event ev = { .type = SN_WIRE_BEGIN, .id = c->held_id, .keep = c->held_keep };
 		struct sn_buf bytes = c->stash;
+		bool held = c->held;
 		sn_buf_init(&c->stash, NULL, 0);
-		c->held = false;
-		on_begin(c, &ev);
+		c->held = c->choked = false;
+		if (held)
+			on_begin(c, &ev);
 		process(c, (const uint8_t *)bytes.data, bytes.len);
 		sn_buf_free(&bytes);
-		if (!c->held)
+		if (!c->held && !c->choked)
 			sn_conn_ready(c); /* more may have come meanwhile, unread */
 	}
 }
@@ -136,43 +203,45 @@ sn_input_resume(struct sn_conn *c)
 static ssize_t
 read_some(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
-	ssize_t n;
-	if (!x->remote)
-		return c->fd < 0 ? 0 : recv(c->fd, c->io->rbuf, SN_IO_READ_SIZE, MSG_DONTWAIT);
-	pthread_mutex_lock(&c->mtx);
-	n = c->fd < 0 ? 0 : recv(c->fd, c->io->rbuf, SN_IO_READ_SIZE, MSG_DONTWAIT);
-	pthread_mutex_unlock(&c->mtx);
+	sn_conn_lock(c);
+	ssize_t n = c->fd < 0 ? 0 : recv(c->fd, c->io->rbuf, SN_IO_READ_SIZE, MSG_DONTWAIT);
+	if (n < 0 && (errno == ENOBUFS || errno == ENOMEM)) {
+		c->starved = true; /* no event will tell */
+		errno = EAGAIN;
+	}
+	sn_conn_unlock(c);
 	return n;
 }
 
 static void
 on_eof(struct sn_conn *c, bool whole)
 {
-	struct sn_exchange *x = &c->first;
 	c->eof = true;
-	if (c->lingering) {
-		sn_conn_close(c);
-		return;
-	}
-	pthread_mutex_lock(&c->mtx);
-	enum sn_ex_state ex = x->state;
-	bool alive = c->wire.ops->half_close_is_alive && !whole && c->fd >= 0 && ex != SN_EX_NONE;
-	pthread_mutex_unlock(&c->mtx);
-	if (alive && ex == SN_EX_READING)
-		sn_exchange_reject(x, 400, "the request ends before its announced length");
+	sn_conn_lock(c);
+	bool alive = c->wire.ops->half_close_is_alive && !whole && c->fd >= 0 && c->active &&
+	             !c->lingering;
+	sn_conn_unlock(c);
 	if (!alive)
+		sn_conn_close(c);
+	else if (sn_exchange_state(c->active) == SN_EX_READING)
+		sn_exchange_reject(c->active, 400, "the request ends before its announced length");
+}
+
+static void
+drain(struct sn_conn *c, size_t n)
+{
+	c->lingered += n;
+	if (c->lingered > LINGER_BYTES)
 		sn_conn_close(c);
 }
 
 void
 sn_input_read(struct sn_conn *c, uint32_t events)
 {
-	struct sn_exchange *x = &c->first;
 	bool closing = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-	for (int turn = 0; !c->eof && !(c->broken && !c->lingering); turn++) {
-		if (c->held && !c->lingering) {
-			if (closing) /* nobody waits for the present answer either */
+	for (int turn = 0; c->registered && !c->eof && !(c->broken && !c->lingering); turn++) {
+		if ((c->held || c->choked) && !c->lingering) {
+			if (closing) /* nobody waits for the present answers either */
 				on_eof(c, events & (EPOLLHUP | EPOLLERR));
 			return;
 		}
@@ -180,8 +249,8 @@ sn_input_read(struct sn_conn *c, uint32_t events)
 			sn_conn_ready(c);
 			return;
 		}
-		if (x->remote)
-			sn_exchange_collect(x);
+		if (c->shared)
+			sn_exchange_collect(c);
 		ssize_t n = read_some(c);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -192,21 +261,13 @@ sn_input_read(struct sn_conn *c, uint32_t events)
 			return;
 		}
 		if (c->lingering) {
-			c->lingered += (uint64_t)n;
-			if (c->lingered > LINGER_BYTES) {
-				sn_conn_close(c);
-				return;
-			}
+			drain(c, (size_t)n);
 			continue;
 		}
-		if (sn_exchange_state(x) == SN_EX_READING)
-			sn_conn_deadline(c, c->io->ctx->ms.read);
-		if (x->remote)
-			sn_exchange_collect(x);
+		if (c->shared)
+			sn_exchange_collect(c);
 		process(c, c->io->rbuf, (size_t)n);
-		if (!c->registered)
-			return; /* closed on the way */
-		if (c->close_after && sn_exchange_state(x) == SN_EX_ENDED)
+		if (!c->registered || finished(c))
 			return; /* sn_conn_after() half-closes and drains */
 		if (n < SN_IO_READ_SIZE && !closing)
 			return;

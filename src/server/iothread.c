@@ -293,7 +293,7 @@ one_round(struct sn_iothread *io)
 	run_ready(io);
 	struct sn_timer *t;
 	while ((t = sn_wheel_due(&io->wheel, io->now_ms)))
-		sn_conn_timer((struct sn_conn *)t);
+		t->fire(t);
 	bury(io);
 }
 

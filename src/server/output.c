@@ -3,6 +3,11 @@
  * What waits to be sent: pieces of output, cut into the wire's frames while they are
  * gathered for the socket, without blocking. Under the connection's lock, on any thread;
  * knows frames only through the wire's functions, and nothing of requests.
+ *
+ * Several answers share a connection: each has a queue, and those that have something
+ * take turns of about a record, so that a long answer does not hold up a short one. A
+ * record is never broken up: only the queue at the head can be in the middle of one, and
+ * it stays there until that is out.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +19,19 @@
 
 #define FRAME_HEADER_MAX 8
 #define IOV_MAX_HERE 32
+#define TURN_BYTES (64 * 1024) /* about what a queue sends before the next one's turn */
 
-/* ---- queue: mtx held --------------------------------------------------- */
+struct sn_out { /* a piece */
+	struct sn_out *next;
+	const uint8_t *data;
+	size_t len, off; /* framed: `off` counts frame headers too */
+	bool framed;     /* still to be cut into frames of request `id` */
+	uint16_t id;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+/* ---- queues ----------------------------------------------------------------- */
 
 static void
 out_free(struct sn_out *o)
@@ -25,34 +41,85 @@ out_free(struct sn_out *o)
 	free(o);
 }
 
-void
-sn_out_drop(struct sn_conn *c)
+static void
+turn_push(struct sn_conn *c, struct sn_outq *q)
 {
-	while (c->out_head) {
-		struct sn_out *o = c->out_head;
-		c->out_head = o->next;
-		out_free(o);
-	}
-	c->out_tail = NULL;
-	c->out_bytes = 0;
+	q->next = NULL;
+	q->queued = true;
+	if (c->turn_tail)
+		c->turn_tail->next = q;
+	else
+		c->turn_head = q;
+	c->turn_tail = q;
 }
 
 static void
-out_push(struct sn_conn *c, struct sn_out *o)
+turn_pop(struct sn_conn *c)
+{
+	struct sn_outq *q = c->turn_head;
+	c->turn_head = q->next;
+	if (!c->turn_head)
+		c->turn_tail = NULL;
+	q->next = NULL;
+	q->queued = false;
+}
+
+static void
+turn_remove(struct sn_conn *c, struct sn_outq *q)
+{
+	struct sn_outq *before = NULL;
+	for (struct sn_outq *at = c->turn_head; at != q; at = at->next)
+		before = at;
+	if (!before) {
+		turn_pop(c);
+		return;
+	}
+	before->next = q->next;
+	if (c->turn_tail == q)
+		c->turn_tail = before;
+	q->next = NULL;
+	q->queued = false;
+}
+
+static void
+queue_drop(struct sn_outq *q)
+{
+	while (q->head) {
+		struct sn_out *o = q->head;
+		q->head = o->next;
+		out_free(o);
+	}
+	q->tail = NULL;
+	q->bytes = 0;
+}
+
+void
+sn_out_drop(struct sn_conn *c)
+{
+	while (c->turn_head) {
+		queue_drop(c->turn_head);
+		turn_pop(c);
+	}
+}
+
+static void
+out_push(struct sn_conn *c, struct sn_outq *q, struct sn_out *o)
 {
 	o->next = NULL;
-	if (c->out_tail) {
-		c->out_tail->next = o;
-	} else {
-		c->out_head = o;
+	if (q->tail)
+		q->tail->next = o;
+	else
+		q->head = o;
+	q->tail = o;
+	q->bytes += o->len;
+	if (!c->turn_head)
 		c->wrote_ms = sn_clock_ms(); /* timeouts.write counts from here, or the last byte taken */
-	}
-	c->out_tail = o;
-	c->out_bytes += o->len;
+	if (!q->queued)
+		turn_push(c, q);
 }
 
 int
-sn_out_raw(struct sn_conn *c, const void *data, size_t len)
+sn_out_raw(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len)
 {
 	if (len == 0)
 		return 0;
@@ -62,12 +129,12 @@ sn_out_raw(struct sn_conn *c, const void *data, size_t len)
 	memcpy(o + 1, data, len);
 	o->data = (const uint8_t *)(o + 1);
 	o->len = len;
-	out_push(c, o);
+	out_push(c, q, o);
 	return 0;
 }
 
 int
-sn_out_framed(struct sn_conn *c, const void *data, size_t len, uint16_t id,
+sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id,
               void (*done)(void *), void *arg)
 {
 	if (len == 0)
@@ -84,9 +151,50 @@ sn_out_framed(struct sn_conn *c, const void *data, size_t len, uint16_t id,
 	o->id = id;
 	o->done = done;
 	o->arg = arg;
-	out_push(c, o);
+	out_push(c, q, o);
 	return 0;
 }
+
+/* ---- frames ----------------------------------------------------------------- */
+
+static size_t
+header_size(struct sn_conn *c, const struct sn_out *o)
+{
+	uint8_t scratch[FRAME_HEADER_MAX];
+	size_t max = c->wire.ops->frame_max;
+	return c->wire.ops->frame(scratch, o->id, o->len < max ? o->len : max);
+}
+
+static size_t
+framed_size(struct sn_conn *c, const struct sn_out *o)
+{
+	size_t max = c->wire.ops->frame_max;
+	return o->len + (o->len + max - 1) / max * header_size(c, o);
+}
+
+void
+sn_out_cut(struct sn_conn *c, struct sn_outq *q)
+{
+	struct sn_out *o = q->head;
+	size_t max = c->wire.ops->frame_max;
+	if (!q->queued)
+		return;
+	size_t frame = o->framed ? max + header_size(c, o) : o->len;
+	if (o->off % frame == 0) {
+		queue_drop(q);
+		turn_remove(c, q);
+		return;
+	}
+	if (o->framed && o->len > (o->off / frame + 1) * max)
+		o->len = (o->off / frame + 1) * max;
+	struct sn_outq rest = { .head = o->next };
+	queue_drop(&rest);
+	o->next = NULL;
+	q->tail = o;
+	q->bytes = o->len;
+}
+
+/* ---- sending ------------------------------------------------------------------ */
 
 struct gather {
 	struct iovec iov[IOV_MAX_HERE];
@@ -104,13 +212,12 @@ gather_add(struct gather *g, const void *data, size_t len)
 }
 
 /* Where frame `k` of a framed piece lies is a matter of arithmetic, so a piece needs no
- * state but how many bytes of its framed form have gone. */
+ * state but how many bytes of its framed form have gone. Ends at the end of a frame. */
 static void
-gather_framed(struct sn_conn *c, const struct sn_out *o, struct gather *g)
+gather_framed(struct sn_conn *c, const struct sn_out *o, struct gather *g, size_t until)
 {
-	size_t max = c->wire.ops->frame_max, at = o->off;
-	size_t header = c->wire.ops->frame(g->header[g->n], o->id, o->len < max ? o->len : max);
-	while (g->n + 2 <= IOV_MAX_HERE) {
+	size_t max = c->wire.ops->frame_max, at = o->off, header = header_size(c, o);
+	while (g->n + 2 <= IOV_MAX_HERE && g->total < until) {
 		size_t k = at / (max + header), in = at % (max + header), body = k * max;
 		if (body >= o->len)
 			return;
@@ -126,59 +233,82 @@ gather_framed(struct sn_conn *c, const struct sn_out *o, struct gather *g)
 	}
 }
 
+/* One queue's turn; how many bytes it is. */
 static size_t
-framed_size(struct sn_conn *c, const struct sn_out *o)
+gather_turn(struct sn_conn *c, const struct sn_outq *q, struct gather *g, size_t turn)
 {
-	uint8_t scratch[FRAME_HEADER_MAX];
-	size_t max = c->wire.ops->frame_max;
-	size_t header = c->wire.ops->frame(scratch, o->id, o->len < max ? o->len : max);
-	return o->len + (o->len + max - 1) / max * header;
+	size_t from = g->total, until = turn < SIZE_MAX - from ? from + turn : SIZE_MAX;
+	for (const struct sn_out *o = q->head; o && g->n + 2 <= IOV_MAX_HERE && g->total < until;
+	     o = o->next) {
+		if (o->framed)
+			gather_framed(c, o, g, until);
+		else
+			gather_add(g, o->data + o->off, o->len - o->off);
+	}
+	return g->total - from;
 }
 
 static void
-out_consume(struct sn_conn *c, size_t n)
+out_consume(struct sn_conn *c, struct sn_outq *q, size_t n)
 {
-	while (c->out_head) {
-		struct sn_out *o = c->out_head;
+	while (q->head) {
+		struct sn_out *o = q->head;
 		size_t left = (o->framed ? framed_size(c, o) : o->len) - o->off;
 		if (n < left) {
 			o->off += n;
 			return;
 		}
 		n -= left;
-		c->out_bytes -= o->len;
-		c->out_head = o->next;
-		if (!c->out_head)
-			c->out_tail = NULL;
+		q->bytes -= o->len;
+		q->head = o->next;
+		if (!q->head)
+			q->tail = NULL;
 		out_free(o);
+	}
+}
+
+/* The socket took `n` bytes of the turns `turn[]`: those whose turn is out go to the end. */
+static void
+take_turns(struct sn_conn *c, const size_t *turn, size_t n)
+{
+	for (size_t i = 0; n > 0; i++) {
+		struct sn_outq *q = c->turn_head;
+		size_t part = n < turn[i] ? n : turn[i];
+		out_consume(c, q, part);
+		n -= part;
+		if (part < turn[i])
+			return; /* in the middle of a record */
+		turn_pop(c);
+		if (q->head)
+			turn_push(c, q);
 	}
 }
 
 int
 sn_out_flush(struct sn_conn *c)
 {
-	while (c->out_head) {
+	while (c->turn_head) {
 		if (c->fd < 0)
 			return SN_EGONE;
 		struct gather g;
+		size_t turn[IOV_MAX_HERE], turns = 0;
+		size_t most = c->turn_head->next ? TURN_BYTES : SIZE_MAX;
 		g.n = 0;
 		g.total = 0;
-		for (struct sn_out *o = c->out_head; o && g.n + 2 <= IOV_MAX_HERE; o = o->next) {
-			if (o->framed)
-				gather_framed(c, o, &g);
-			else
-				gather_add(&g, o->data + o->off, o->len - o->off);
-		}
+		for (struct sn_outq *q = c->turn_head; q && g.n + 2 <= IOV_MAX_HERE; q = q->next)
+			turn[turns++] = gather_turn(c, q, &g, most);
 		struct msghdr msg = { .msg_iov = g.iov, .msg_iovlen = (size_t)g.n };
 		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM))
+		if (n < 0 && (errno == ENOBUFS || errno == ENOMEM))
+			c->starved = true; /* no event will tell */
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || c->starved))
 			return 0;
 		if (n < 0)
 			return SN_EGONE;
 		c->wrote_ms = sn_clock_ms();
-		out_consume(c, (size_t)n);
+		take_turns(c, turn, (size_t)n);
 		if ((size_t)n < g.total)
 			return 0;
 	}

@@ -24,23 +24,73 @@
 #define PULL_CHUNK (32 * 1024)
 #define PULL_TURN 16 /* chunks of one connection before the others get their turn */
 
+/* The I/O thread needs no lock while nobody else knows a request of the connection. */
+static void
+enter(struct sn_conn *c)
+{
+	if (c->io != sn_io_self || c->shared)
+		pthread_mutex_lock(&c->mtx);
+}
+
+static void
+leave(struct sn_conn *c)
+{
+	if (c->io != sn_io_self || c->shared)
+		pthread_mutex_unlock(&c->mtx);
+}
+
 /* ---- shutting: mtx held -------------------------------------------------- */
+
+/* Ends it without an answer, or with a part of one. */
+static void
+end_cut(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	if (x->state == SN_EX_ENDED)
+		return;
+	if (x->req)
+		atomic_fetch_or_explicit(&x->req->marks, SN_MARK_GONE, memory_order_relaxed);
+	if (x->state >= SN_EX_RUNNING)
+		atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
+	x->state = SN_EX_ENDED;
+	c->open--;
+}
 
 void
 sn_conn_shut(struct sn_conn *c)
 {
-	struct sn_exchange *x = &c->first;
 	if (c->fd >= 0) {
 		close(c->fd);
 		c->fd = -1;
 	}
-	if (x->req && x->state != SN_EX_ENDED) {
-		atomic_fetch_or_explicit(&x->req->marks, SN_MARK_GONE, memory_order_relaxed);
-		if (x->state >= SN_EX_RUNNING)
-			atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
-		x->state = SN_EX_ENDED;
-	}
+	for (struct sn_exchange *x = c->active; x; x = x->next)
+		end_cut(x);
 	sn_out_drop(c);
+}
+
+static bool
+alone(const struct sn_exchange *x)
+{
+	return x->conn->active == x && !x->next;
+}
+
+/* The answer of `x` cannot be completed. Only the end of the connection tells the peer so
+ * that he believes it; the other answers go out before. */
+static void
+cut(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	end_cut(x);
+	sn_out_cut(c, &x->out);
+	c->close_after = true;
+	if (alone(x) || (c->open == 0 && !sn_out_pending(c)))
+		sn_conn_shut(c);
+}
+
+static bool
+has_room(const struct sn_exchange *x)
+{
+	return x->out.bytes <= x->conn->io->ctx->conf->limits.send_buffer / 4;
 }
 
 void
@@ -50,14 +100,14 @@ sn_sink_room(struct sn_exchange *x)
 	void (*room)(struct sn_request *, void *) = NULL;
 	struct sn_request *req = NULL;
 	void *arg = NULL;
-	pthread_mutex_lock(&c->mtx);
-	if (x->room && (c->fd < 0 || c->out_bytes <= c->io->ctx->conf->limits.send_buffer / 4)) {
+	enter(c);
+	if (x->room && (c->fd < 0 || x->state == SN_EX_ENDED || has_room(x))) {
 		room = x->room;
 		arg = x->room_arg;
 		req = x->room_req;
 		x->room = NULL;
 	}
-	pthread_mutex_unlock(&c->mtx);
+	leave(c);
 	if (room)
 		room(req, arg);
 }
@@ -84,6 +134,9 @@ end_exchange(struct sn_exchange *x, const struct sn_request *req)
 {
 	struct sn_conn *c = x->conn;
 	x->state = SN_EX_ENDED;
+	c->open--;
+	if (!x->keep)
+		c->close_after = true;
 	c->ended_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
 	atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	count_answer(c, x->status, req);
@@ -91,36 +144,38 @@ end_exchange(struct sn_exchange *x, const struct sn_request *req)
 		sn_access_log(c->io->ctx, req, x->status, x->body_sent);
 }
 
-/* After output by an executor: what must the I/O thread do? On the I/O thread itself
- * sn_conn_after() comes anyway. Unlocks. */
+/* After output: SN_EGONE ends the connection, another failure this answer. What must the
+ * I/O thread do then? On the I/O thread itself sn_conn_after() comes anyway. Leaves. */
 static void
 settle(struct sn_exchange *x, int rc)
 {
 	struct sn_conn *c = x->conn;
+	bool wake = false, post = false;
+	if (rc == SN_EGONE)
+		sn_conn_shut(c);
+	else if (rc < 0)
+		cut(x);
 	if (c->io == sn_io_self) {
-		if (rc < 0)
-			sn_conn_shut(c);
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		return;
 	}
-	bool wake = false, post = false;
-	if (rc < 0) {
-		sn_conn_shut(c);
-		post = true;
-	} else if (c->out_head || c->needs_io) {
+	if (c->fd >= 0 && (sn_out_pending(c) || c->needs_io)) {
 		c->needs_io = true;
 		post = wake = true;
-	} else if (x->state == SN_EX_ENDED &&
-	           (!x->keep || c->close_after ||
+	} else if (c->fd >= 0 && c->open == 0 &&
+	           (c->close_after ||
 	            atomic_load_explicit(&c->io->ctx->draining, memory_order_relaxed))) {
 		sn_conn_shut(c);
-		post = true;
-	} else if (x->state == SN_EX_ENDED &&
+	} else if (c->fd >= 0 && c->open == 0 &&
 	           atomic_load_explicit(&c->io->ctx->handing, memory_order_relaxed)) {
 		post = wake = true; /* it can go to another worker now */
 	}
 	bool shut = c->fd < 0;
-	pthread_mutex_unlock(&c->mtx);
+	if (shut) {
+		post = true;
+		wake = c->active->next; /* the others do not know yet */
+	}
+	leave(c);
 	if (post)
 		sn_conn_post(c, wake);
 	if (shut)
@@ -154,9 +209,10 @@ body_of(const struct sn_response *res, size_t *len)
 
 /* Head, body and end in one buffer: `out` begins with room for the frame header. */
 static int
-compact(struct sn_conn *c, struct sn_request *req, struct sn_buf *out, bool suppress,
+compact(struct sn_exchange *x, struct sn_request *req, struct sn_buf *out, bool suppress,
         const void *body, size_t body_len)
 {
+	struct sn_conn *c = x->conn;
 	const struct sn_wire_ops *wire = c->wire.ops;
 	if (!suppress && body_len)
 		sn_buf_add(out, body, body_len);
@@ -166,39 +222,44 @@ compact(struct sn_conn *c, struct sn_request *req, struct sn_buf *out, bool supp
 	out->len += wire->end((uint8_t *)out->data + out->len, req->wire_id, 0);
 	const char *from = out->data + FRAME_HEADER_MAX - h;
 	size_t len = out->len - (FRAME_HEADER_MAX - h), put = 0;
-	if (!c->out_head) {
+	if (!sn_out_pending(c)) {
 		ssize_t n = send(c->fd, from, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
 			return SN_EGONE;
 		put = n < 0 ? 0 : (size_t)n;
 	}
-	return put == len ? 0 : sn_out_raw(c, from + put, len - put);
+	if (put == len)
+		return 0;
+	int rc = sn_out_raw(c, &x->out, from + put, len - put);
+	return rc < 0 && put ? SN_EGONE : rc; /* a record that cannot be completed */
 }
 
 static int
-pieces(struct sn_conn *c, struct sn_request *req, struct sn_response *res, struct sn_buf *out,
-       bool suppress)
+pieces(struct sn_exchange *x, struct sn_request *req, struct sn_response *res,
+       struct sn_buf *out, bool suppress)
 {
+	struct sn_conn *c = x->conn;
+	struct sn_outq *q = &x->out;
 	uint8_t end[END_MAX];
 	size_t len;
 	const void *body = body_of(res, &len);
-	int rc = sn_out_framed(c, out->data + FRAME_HEADER_MAX, out->len - FRAME_HEADER_MAX, req->wire_id,
-	                    NULL, NULL);
+	int rc = sn_out_framed(c, q, out->data + FRAME_HEADER_MAX, out->len - FRAME_HEADER_MAX,
+	                       req->wire_id, NULL, NULL);
 	if (rc == 0 && !suppress && res->ext) {
-		rc = sn_out_framed(c, body, len, req->wire_id, res->done, res->done_arg);
+		rc = sn_out_framed(c, q, body, len, req->wire_id, res->done, res->done_arg);
 		if (rc == 0)
 			res->done = NULL; /* the queue's now */
 	} else if (rc == 0 && !suppress && res->body.heap) {
-		rc = sn_out_framed(c, body, len, req->wire_id, free, res->body.data);
+		rc = sn_out_framed(c, q, body, len, req->wire_id, free, res->body.data);
 		if (rc == 0)
 			sn_buf_init(&res->body, NULL, 0);
 	} else if (rc == 0 && !suppress) {
-		rc = sn_out_framed(c, body, len, req->wire_id, NULL, NULL);
+		rc = sn_out_framed(c, q, body, len, req->wire_id, NULL, NULL);
 	}
 	if (rc == 0)
-		rc = sn_out_raw(c, end, c->wire.ops->end(end, req->wire_id, 0));
+		rc = sn_out_raw(c, q, end, c->wire.ops->end(end, req->wire_id, 0));
 	/* Without memory the answer cannot be complete: better cut than a part for the whole. */
-	return rc < 0 ? SN_EGONE : sn_out_flush(c);
+	return rc < 0 ? rc : sn_out_flush(c);
 }
 
 static int
@@ -208,9 +269,9 @@ respond_pull(struct sn_exchange *x, struct sn_request *req, struct sn_response *
 	int rc = sn_conn_sink.start(req, res);
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_STREAMING)) {
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		return SN_EGONE;
 	}
 	x->pull = res->pull;
@@ -241,16 +302,16 @@ sink_respond(struct sn_request *req, struct sn_response *res)
 	const void *body = body_of(res, &body_len);
 	bool small = out.len + (suppress ? 0 : body_len) + END_MAX <= sizeof(store) && !out.heap;
 
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_RUNNING)) {
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		sn_buf_free(&out);
 		return SN_EGONE;
 	}
 	begin_answer(x, res, len, suppress);
 	if (rc == 0)
-		rc = small ? compact(c, req, &out, suppress, body, body_len)
-		           : pieces(c, req, res, &out, suppress);
+		rc = small ? compact(x, req, &out, suppress, body, body_len)
+		           : pieces(x, req, res, &out, suppress);
 	if (rc == 0)
 		end_exchange(x, req);
 	settle(x, rc);
@@ -271,16 +332,16 @@ sink_start(struct sn_request *req, struct sn_response *res)
 	struct sn_buf out;
 	sn_buf_init(&out, store, sizeof(store));
 	int rc = sn_response_head(res, &out);
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_RUNNING)) {
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		sn_buf_free(&out);
 		return SN_EGONE;
 	}
 	begin_answer(x, res, len, suppress);
 	x->body_sent = 0;
 	if (rc == 0)
-		rc = sn_out_framed(c, out.data, out.len, req->wire_id, NULL, NULL);
+		rc = sn_out_framed(c, &x->out, out.data, out.len, req->wire_id, NULL, NULL);
 	if (rc == 0)
 		rc = sn_out_flush(c);
 	if (rc == 0)
@@ -295,15 +356,15 @@ sink_write(struct sn_request *req, const void *data, size_t len)
 {
 	struct sn_exchange *x = req->owner;
 	struct sn_conn *c = x->conn;
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_STREAMING)) {
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		return SN_EGONE;
 	}
 	int rc = 0;
 	if (!x->body_none) {
 		bool over = x->body_left >= 0 && (uint64_t)len > (uint64_t)x->body_left;
-		rc = over ? SN_EGONE : sn_out_framed(c, data, len, req->wire_id, NULL, NULL);
+		rc = over ? SN_ELIMIT : sn_out_framed(c, &x->out, data, len, req->wire_id, NULL, NULL);
 		if (over)
 			sn_log_for(SN_LOG_ERROR, req->id,
 			           "the body is longer than the Content-Length announced; connection cut");
@@ -313,7 +374,7 @@ sink_write(struct sn_request *req, const void *data, size_t len)
 			rc = sn_out_flush(c);
 		x->body_sent += len;
 	}
-	bool full = c->out_bytes > c->io->ctx->conf->limits.send_buffer;
+	bool full = x->out.bytes > c->io->ctx->conf->limits.send_buffer;
 	settle(x, rc);
 	return rc < 0 ? SN_EGONE : full ? SN_EAGAIN : 0;
 }
@@ -324,17 +385,17 @@ sink_wait_room(struct sn_request *req, void (*room)(struct sn_request *, void *)
 	struct sn_exchange *x = req->owner;
 	struct sn_conn *c = x->conn;
 	int rc = 0;
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_STREAMING)) {
 		rc = SN_EGONE;
-	} else if (c->out_bytes <= c->io->ctx->conf->limits.send_buffer / 4) {
+	} else if (has_room(x)) {
 		rc = 1;
 	} else {
 		x->room = room;
 		x->room_arg = arg;
 		x->room_req = req;
 	}
-	pthread_mutex_unlock(&c->mtx);
+	leave(c);
 	return rc;
 }
 
@@ -343,9 +404,9 @@ sink_finish(struct sn_request *req)
 {
 	struct sn_exchange *x = req->owner;
 	struct sn_conn *c = x->conn;
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (!owns(x, req, SN_EX_STREAMING)) {
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 		return SN_EGONE;
 	}
 	uint8_t end[END_MAX];
@@ -354,9 +415,9 @@ sink_finish(struct sn_request *req)
 		sn_log_for(SN_LOG_ERROR, req->id,
 		           "the body is %lld bytes shorter than the Content-Length announced; connection cut",
 		           (long long)x->body_left);
-		rc = SN_EGONE;
+		rc = SN_EINVAL;
 	} else {
-		rc = sn_out_raw(c, end, c->wire.ops->end(end, req->wire_id, 0));
+		rc = sn_out_raw(c, &x->out, end, c->wire.ops->end(end, req->wire_id, 0));
 	}
 	if (rc == 0)
 		rc = sn_out_flush(c);
@@ -371,17 +432,17 @@ sink_cut(struct sn_request *req)
 {
 	struct sn_exchange *x = req->owner;
 	struct sn_conn *c = x->conn;
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	bool mine = x->req == req && x->state != SN_EX_ENDED;
-	if (mine && c->fd >= 0 && c->listener->tcp) {
+	if (mine && c->fd >= 0 && c->listener->tcp && alone(x)) {
 		/* a reset, not an orderly end that SCGI would take for the end of the body */
 		struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	}
 	if (mine)
-		settle(x, SN_EGONE);
+		settle(x, SN_EINVAL);
 	else
-		pthread_mutex_unlock(&c->mtx);
+		leave(c);
 }
 
 static void
@@ -426,6 +487,12 @@ sn_sink_pull(struct sn_exchange *x)
 			return;
 		}
 	}
+	sn_sink_end_pull(x);
+}
+
+void
+sn_sink_end_pull(struct sn_exchange *x)
+{
 	void (*done)(void *) = x->pull_done;
 	x->pull = NULL;
 	x->pull_done = NULL;
@@ -454,12 +521,12 @@ sn_sink_error(struct sn_exchange *x, int status, const char *text, uint64_t allo
 		res.status = 200; /* OPTIONS: Allow and no body, as Flask does */
 	else
 		sn_response_error_page(&res, status, text);
-	pthread_mutex_lock(&c->mtx);
+	enter(c);
 	if (x->state == SN_EX_READING) { /* an answer before the request was complete */
 		x->state = SN_EX_RUNNING;
 		atomic_fetch_add_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	}
-	pthread_mutex_unlock(&c->mtx);
+	leave(c);
 	int rc = sink_respond(req, &res);
 	sn_response_free(&res);
 	return rc;
@@ -470,18 +537,18 @@ sn_sink_abort(struct sn_exchange *x)
 {
 	struct sn_conn *c = x->conn;
 	uint8_t end[END_MAX];
-	pthread_mutex_lock(&c->mtx);
-	struct sn_request *req = x->req;
-	if (req && x->state != SN_EX_ENDED) {
-		atomic_fetch_or_explicit(&req->marks, SN_MARK_GONE, memory_order_relaxed);
-		if (x->state >= SN_EX_RUNNING)
-			atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
-		x->state = SN_EX_ENDED;
+	enter(c);
+	if (x->state != SN_EX_ENDED) {
+		end_cut(x);
 		c->ended_ms = c->io->now_ms;
-		sn_out_raw(c, end, c->wire.ops->end(end, x->id, 0));
-		if (sn_out_flush(c) < 0)
+		if (!x->keep)
+			c->close_after = true;
+		sn_out_cut(c, &x->out);
+		if (sn_out_raw(c, &x->out, end, c->wire.ops->end(end, x->stream.id, 0)) < 0 ||
+		    sn_out_flush(c) < 0)
 			sn_conn_shut(c);
 	}
-	pthread_mutex_unlock(&c->mtx);
+	leave(c);
 	sn_sink_room(x);
+	sn_sink_end_pull(x);
 }

@@ -2,7 +2,7 @@
  *
  * The time of a request that was handed to an executor: its turn must come within
  * timeouts.queue (else 503, and it never runs), then its handler answer within
- * timeouts.request or its route's own time (else 504). One timer, the connection's,
+ * timeouts.request or its route's own time (else 504). One timer, the exchange's,
  * looks after both. I/O threads only.
  */
 #include "base/log.h"
@@ -75,7 +75,7 @@ sn_timeout_look(struct sn_exchange *x)
 	if (started && now >= due)
 		end_handling(x, req);
 	else
-		sn_wheel_set(&c->io->wheel, &c->timer, due);
+		sn_wheel_set(&c->io->wheel, &x->timer, due);
 out:
 	sn_request_unref(req);
 }

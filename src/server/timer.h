@@ -15,6 +15,7 @@ struct sn_timer {
 	struct sn_timer *prev, *next; /* NULL: not set */
 	int64_t due_ms;
 	int64_t slot_ms; /* when the wheel looks at it: at most due_ms */
+	void (*fire)(struct sn_timer *); /* for who takes it off the wheel; the wheel does not call it */
 };
 
 struct sn_wheel {

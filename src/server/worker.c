@@ -183,6 +183,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->ms.idle = sn_clock_ms_of(conf->timeouts.idle);
 	ctx->wire_limits.params = (uint32_t)conf->limits.params;
 	ctx->wire_limits.connections = conf->limits.connections;
+	ctx->wire_limits.requests = conf->limits.multiplexed;
 	sn_response_set_head_limit(conf->limits.head);
 	if (getrandom(&ctx->id_seed, sizeof(ctx->id_seed), GRND_NONBLOCK) != sizeof(ctx->id_seed))
 		ctx->id_seed = (uint64_t)sn_clock_ns() ^ (uint64_t)getpid() << 40;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * FastCGI 1.0 records into events, for a responder that serves one request of
+ * FastCGI 1.0 records into events, for a responder that serves many requests of
  * a connection at a time. Pure: any split of the bytes gives the same events;
  * no descriptor, no allocation. Refuses to know what the parameters mean. Runs
  * on the connection's I/O thread; the framing functions on any.
  *
- * phase: where in a record the bytes are. stage: how far the accepted request
+ * phase: where in a record the bytes are. stage: how far an accepted request
  * is. A record's header is judged once, when it is complete (judge()); what it
  * decided is the phase that its content goes through.
  *
@@ -31,7 +31,7 @@ enum { /* record types, spec section 8 */
 	T_UNKNOWN = 11
 };
 
-enum { END_COMPLETE = 0, END_CANT_MPX = 1, END_UNKNOWN_ROLE = 3 };
+enum { END_COMPLETE = 0, END_CANT_MPX = 1, END_OVERLOADED = 2, END_UNKNOWN_ROLE = 3 };
 enum { ROLE_RESPONDER = 1, FLAG_KEEP = 1 };
 
 enum phase {
@@ -46,7 +46,7 @@ enum phase {
 	P_BROKEN
 };
 
-enum stage { S_NONE, S_PARAMS, S_BODY, S_DONE };
+enum stage { S_PARAMS, S_BODY, S_DONE };
 
 enum { V_MAX_CONNS = 1, V_MAX_REQS = 2, V_MPXS_CONNS = 4 };
 
@@ -110,6 +110,16 @@ remember(struct sn_fcgi *f, uint16_t id)
 	f->seen_next = (uint8_t)((f->seen_next + 1) % SN_FCGI_SEEN);
 }
 
+/* Few are open at a time, and the one that is looked for is most often the latest. */
+static struct sn_wire_stream *
+find(const struct sn_fcgi *f, uint16_t id)
+{
+	struct sn_wire_stream *s = f->streams;
+	while (s && s->id != id)
+		s = s->next;
+	return s;
+}
+
 static bool
 broken(struct sn_fcgi *f, struct sn_wire_event *ev, enum sn_wire_fault fault)
 {
@@ -117,15 +127,15 @@ broken(struct sn_fcgi *f, struct sn_wire_event *ev, enum sn_wire_fault fault)
 	f->fault = (uint8_t)fault;
 	ev->type = SN_WIRE_FAULT;
 	ev->fault = fault;
-	ev->id = f->active;
 	return true;
 }
 
 static bool
-tell(struct sn_wire_event *ev, enum sn_wire_type type, uint16_t id)
+tell(struct sn_wire_event *ev, enum sn_wire_type type, struct sn_wire_stream *s)
 {
 	ev->type = type;
-	ev->id = id;
+	ev->id = s->id;
+	ev->stream = s;
 	return true;
 }
 
@@ -175,7 +185,11 @@ static bool
 answer_values(struct sn_wire *w, const struct sn_wire_limits *limits, struct sn_wire_event *ev)
 {
 	struct sn_fcgi *f = &w->u.fcgi;
-	const uint32_t numbers[SN_COUNT(values)] = { limits->connections, limits->connections, 0 };
+	bool many = limits->requests > 1;
+	/* The only peer that asks (HAProxy) takes FCGI_MAX_REQS for one connection's. */
+	const uint32_t numbers[SN_COUNT(values)] = {
+		limits->connections, many ? limits->requests : limits->connections, many
+	};
 	size_t n = 8;
 	for (size_t i = 0; i < SN_COUNT(values); i++)
 		if (f->asked & values[i].bit)
@@ -283,11 +297,12 @@ judge_management(struct sn_wire *w, const struct sn_wire_limits *limits, struct 
 	return reply(w, ev, n + 8, 0, true);
 }
 
-/* PARAMS, STDIN and DATA of an id that is not the accepted one. */
+/* PARAMS, STDIN and DATA of an id that is not open. A peer that multiplexes may be late
+ * with any of its requests; another one only with those that were just answered. */
 static bool
 judge_stray(struct sn_fcgi *f, struct sn_wire_event *ev, uint16_t id)
 {
-	if (!f->active && !was_seen(f, id))
+	if (!f->streams && !f->many && !was_seen(f, id))
 		return broken(f, ev, SN_WIRE_F_ORDER);
 	pass_over(f);
 	return false;
@@ -298,21 +313,23 @@ judge_stream(struct sn_fcgi *f, struct sn_wire_event *ev, uint16_t id)
 {
 	bool params = f->header[1] == T_PARAMS;
 	bool empty = f->content == 0;
-	if (id != f->active)
+	struct sn_wire_stream *s = find(f, id);
+	if (!s)
 		return judge_stray(f, ev, id);
-	if (f->header[1] == T_STDIN && f->stage == S_DONE && empty) {
+	if (f->header[1] == T_STDIN && s->stage == S_DONE && empty) {
 		pass_over(f);
 		return false;
 	}
-	if (f->header[1] == T_DATA || f->stage != (params ? S_PARAMS : S_BODY))
+	if (f->header[1] == T_DATA || s->stage != (params ? S_PARAMS : S_BODY))
 		return broken(f, ev, SN_WIRE_F_ORDER);
 	if (!empty) {
 		f->phase = P_STREAM;
+		f->current = s;
 		return false;
 	}
-	f->stage = params ? S_BODY : S_DONE;
+	s->stage = params ? S_BODY : S_DONE;
 	after_content(f);
-	return tell(ev, params ? SN_WIRE_PARAMS_END : SN_WIRE_BODY_END, id);
+	return tell(ev, params ? SN_WIRE_PARAMS_END : SN_WIRE_BODY_END, s);
 }
 
 /* A complete header: what its content will go through. True: there is an event. */
@@ -321,6 +338,7 @@ judge(struct sn_wire *w, const struct sn_wire_limits *limits, struct sn_wire_eve
 {
 	struct sn_fcgi *f = &w->u.fcgi;
 	uint16_t id = record_id(f);
+	struct sn_wire_stream *s;
 	f->content = (uint16_t)(f->header[4] << 8 | f->header[5]);
 	f->padding = f->header[6];
 	f->have = 0;
@@ -331,13 +349,15 @@ judge(struct sn_wire *w, const struct sn_wire_limits *limits, struct sn_wire_eve
 		if (f->content != 8)
 			return broken(f, ev, SN_WIRE_F_LENGTH);
 		/* the same id again: only once all of the former request is here */
-		if (id == f->active && f->stage != S_DONE)
+		s = find(f, id);
+		if (s && s->stage != S_DONE)
 			return broken(f, ev, SN_WIRE_F_ORDER);
 		f->phase = P_BEGIN;
 		return false;
 	case T_ABORT:
 		pass_over(f);
-		return id == f->active ? tell(ev, SN_WIRE_ABORT, id) : false;
+		s = find(f, id);
+		return s ? tell(ev, SN_WIRE_ABORT, s) : false;
 	case T_PARAMS:
 	case T_STDIN:
 	case T_DATA:
@@ -368,7 +388,10 @@ begin(struct sn_wire *w, struct sn_wire_event *ev)
 		return reply(w, ev, put_end(w->reply, id, 0, END_UNKNOWN_ROLE), id, ev->keep);
 	}
 	f->pending = id;
-	return tell(ev, SN_WIRE_BEGIN, id);
+	ev->type = SN_WIRE_BEGIN;
+	ev->id = id;
+	ev->stream = find(f, id);
+	return true;
 }
 
 /* Collects `want` bytes in `into`; true when they are there. */
@@ -386,8 +409,7 @@ static bool
 hand_out(struct sn_fcgi *f, const uint8_t **at, const uint8_t *end, struct sn_wire_event *ev)
 {
 	size_t n = least((size_t)(end - *at), f->content);
-	ev->type = f->header[1] == T_PARAMS ? SN_WIRE_PARAMS : SN_WIRE_BODY;
-	ev->id = f->active;
+	tell(ev, f->header[1] == T_PARAMS ? SN_WIRE_PARAMS : SN_WIRE_BODY, f->current);
 	ev->data = *at;
 	ev->len = n;
 	*at += n;
@@ -458,24 +480,28 @@ feed(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data
 }
 
 static void
-accept_request(struct sn_wire *w, uint16_t id)
+accept_request(struct sn_wire *w, struct sn_wire_stream *s, uint16_t id)
 {
 	struct sn_fcgi *f = &w->u.fcgi;
-	SN_ASSERT(f->pending == id && f->active == 0);
+	SN_ASSERT(f->pending == id && !find(f, id));
 	f->pending = 0;
-	f->active = id;
-	f->stage = S_PARAMS;
+	f->many = f->many || f->streams;
+	s->id = id;
+	s->stage = S_PARAMS;
+	s->next = f->streams;
+	f->streams = s;
 }
 
 static size_t
-refuse(struct sn_wire *w, uint16_t id, uint8_t *out)
+refuse(struct sn_wire *w, const struct sn_wire_limits *limits, uint16_t id, uint8_t *out)
 {
 	struct sn_fcgi *f = &w->u.fcgi;
 	SN_ASSERT(f->pending == id);
 	f->pending = 0;
 	f->late = true;
+	f->many = f->many || (f->streams && limits->requests > 1);
 	remember(f, id);
-	return put_end(out, id, 0, END_CANT_MPX);
+	return put_end(out, id, 0, limits->requests > 1 ? END_OVERLOADED : END_CANT_MPX);
 }
 
 static int
@@ -494,31 +520,39 @@ expect(struct sn_wire *w, uint64_t body)
 }
 
 static void
-release(struct sn_wire *w, uint16_t id)
+release(struct sn_wire *w, struct sn_wire_stream *s)
 {
 	struct sn_fcgi *f = &w->u.fcgi;
-	if (f->active != id)
+	struct sn_wire_stream **at = &f->streams;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	remember(f, s->id);
+	f->late = f->late || s->stage != S_DONE;
+	if (f->current != s)
 		return;
-	remember(f, id);
-	f->late = f->late || f->stage != S_DONE;
-	f->active = 0;
-	f->stage = S_NONE;
-	if (f->phase == P_STREAM) /* only the accepted request's records are handed out */
+	f->current = NULL;
+	if (f->phase == P_STREAM) /* only open requests' records are handed out */
 		f->phase = P_PASS;
 }
 
 static bool
-receiving(const struct sn_wire *w)
+receiving(const struct sn_wire_stream *s)
 {
-	const struct sn_fcgi *f = &w->u.fcgi;
-	return f->active && f->stage != S_DONE;
+	return s->stage != S_DONE;
+}
+
+static bool
+multiplexed(const struct sn_wire *w)
+{
+	return w->u.fcgi.many;
 }
 
 static bool
 between(const struct sn_wire *w)
 {
 	const struct sn_fcgi *f = &w->u.fcgi;
-	return f->phase == P_HEADER && f->have == 0 && !f->active && !f->pending && !f->late;
+	return f->phase == P_HEADER && f->have == 0 && !f->streams && !f->pending && !f->late;
 }
 
 static size_t
@@ -546,6 +580,7 @@ const struct sn_wire_ops sn_wire_fastcgi = {
 	.release = release,
 	.receiving = receiving,
 	.between = between,
+	.multiplexed = multiplexed,
 	.frame_max = 65528, /* a multiple of eight: no padding needed for alignment */
 	.frame = frame,
 	.end = end_answer,

@@ -21,6 +21,8 @@ enum phase {
 	P_BROKEN
 };
 
+enum { STREAM_OPEN, STREAM_DONE };
+
 static void
 broken(struct sn_scgi *s, struct sn_wire_event *ev, enum sn_wire_fault fault)
 {
@@ -87,6 +89,7 @@ feed(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data
 	struct sn_scgi *s = &w->u.scgi;
 	memset(ev, 0, sizeof(*ev));
 	ev->id = 1;
+	ev->stream = s->stream;
 	SN_ASSERT(s->phase != P_PENDING); /* BEGIN must be accepted or refused first */
 	switch ((enum phase)s->phase) {
 	case P_LENGTH:
@@ -115,6 +118,7 @@ feed(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data
 		if (s->left)
 			return len ? hand_out(s, SN_WIRE_BODY, data, len, ev) : 0;
 		s->phase = P_DRAIN;
+		s->stream->stage = STREAM_DONE;
 		ev->type = SN_WIRE_BODY_END;
 		return 0;
 	case P_EXPECT:
@@ -129,17 +133,21 @@ feed(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data
 }
 
 static void
-accept_request(struct sn_wire *w, uint16_t id)
+accept_request(struct sn_wire *w, struct sn_wire_stream *stream, uint16_t id)
 {
-	(void)id;
-	SN_ASSERT(w->u.scgi.phase == P_PENDING || w->u.scgi.phase == P_TOO_LARGE);
-	if (w->u.scgi.phase == P_PENDING)
-		w->u.scgi.phase = P_BLOCK;
+	struct sn_scgi *s = &w->u.scgi;
+	SN_ASSERT(s->phase == P_PENDING || s->phase == P_TOO_LARGE);
+	if (s->phase == P_PENDING)
+		s->phase = P_BLOCK;
+	stream->id = id;
+	stream->stage = STREAM_OPEN;
+	s->stream = stream;
 }
 
 static size_t
-refuse(struct sn_wire *w, uint16_t id, uint8_t *out)
+refuse(struct sn_wire *w, const struct sn_wire_limits *limits, uint16_t id, uint8_t *out)
 {
+	(void)limits;
 	(void)id;
 	(void)out; /* SCGI has no word for it */
 	w->u.scgi.phase = P_DRAIN;
@@ -210,19 +218,25 @@ expect(struct sn_wire *w, uint64_t body)
 }
 
 static void
-release(struct sn_wire *w, uint16_t id)
+release(struct sn_wire *w, struct sn_wire_stream *stream)
 {
-	(void)id;
+	SN_ASSERT(w->u.scgi.stream == stream);
+	w->u.scgi.stream = NULL;
 	if (w->u.scgi.phase != P_BROKEN)
 		w->u.scgi.phase = P_DRAIN;
 }
 
 static bool
-receiving(const struct sn_wire *w)
+receiving(const struct sn_wire_stream *stream)
 {
-	uint8_t phase = w->u.scgi.phase;
-	return phase == P_BLOCK || phase == P_COMMA || phase == P_EXPECT || phase == P_BODY ||
-	       phase == P_TOO_LARGE;
+	return stream->stage == STREAM_OPEN;
+}
+
+static bool
+multiplexed(const struct sn_wire *w)
+{
+	(void)w;
+	return false;
 }
 
 static bool
@@ -261,6 +275,7 @@ const struct sn_wire_ops sn_wire_scgi = {
 	.release = release,
 	.receiving = receiving,
 	.between = between,
+	.multiplexed = multiplexed,
 	.frame_max = (size_t)1 << 30,
 	.frame = frame,
 	.end = end_answer,

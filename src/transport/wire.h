@@ -16,7 +16,8 @@
 enum sn_wire_type {
 	SN_WIRE_MORE,       /* all bytes consumed, nothing to tell yet */
 	SN_WIRE_BEGIN,      /* a request `id` begins; `keep`: keep the connection afterwards.
-	                       The connection answers sn_wire_accept() or refuses. */
+	                       `stream`: the one that has this id already (its body is complete),
+	                       or NULL. The connection accepts or refuses. */
 	SN_WIRE_PARAMS,     /* `data` is more of the parameter bytes */
 	SN_WIRE_PARAMS_END, /* parameters complete */
 	SN_WIRE_BODY,       /* `data` is more of the body */
@@ -39,11 +40,20 @@ enum sn_wire_fault {
 	                        was answered, so the connection can still say 431 */
 };
 
+/* A request that was accepted and not yet released: the connection's memory, in the
+ * wire's list, so that a codec has no limit and no allocation of its own. */
+struct sn_wire_stream {
+	struct sn_wire_stream *next;
+	uint16_t id;
+	uint8_t stage; /* the codec's */
+};
+
 struct sn_wire_event {
 	enum sn_wire_type type;
 	enum sn_wire_fault fault;
 	uint16_t id;
 	bool keep;
+	struct sn_wire_stream *stream; /* whose event it is; NULL: the connection's */
 	const uint8_t *data;
 	size_t len;
 };
@@ -51,11 +61,13 @@ struct sn_wire_event {
 #define SN_WIRE_REPLY_MAX 80 /* GET_VALUES_RESULT with all three values */
 #define SN_FCGI_SEEN 4
 
-struct sn_fcgi { /* idle connections hold one each: 56 bytes; see fastcgi.c */
+struct sn_fcgi { /* idle connections hold one each: 72 bytes; see fastcgi.c */
+	struct sn_wire_stream *streams; /* accepted, the latest first */
+	struct sn_wire_stream *current; /* whose record is being handed out */
 	uint8_t header[8];    /* of the current record */
 	uint8_t have;         /* bytes of the header, the BEGIN body or a pair collected so far */
-	uint8_t phase, stage, fault;
-	uint16_t active;      /* id of the accepted request; 0: none */
+	uint8_t phase, fault;
+	bool many;            /* the peer has had more than one request open at a time */
 	uint16_t pending;     /* id of a BEGIN that was not yet accepted or refused; 0: none */
 	uint16_t seen[SN_FCGI_SEEN]; /* last ids that ended or were refused: late records are ignored */
 	uint8_t seen_next;
@@ -69,6 +81,7 @@ struct sn_fcgi { /* idle connections hold one each: 56 bytes; see fastcgi.c */
 };
 
 struct sn_scgi {
+	struct sn_wire_stream *stream;
 	uint8_t phase, fault, digits;
 	uint64_t left; /* bytes of the netstring, then of the body */
 };
@@ -84,7 +97,8 @@ struct sn_wire {
 
 struct sn_wire_limits {
 	uint32_t params; /* SCGI: the longest netstring; FastCGI: not looked at */
-	uint32_t connections; /* announced as FCGI_MAX_CONNS and FCGI_MAX_REQS */
+	uint32_t connections; /* announced as FCGI_MAX_CONNS */
+	uint32_t requests;    /* of one connection at a time; FCGI_MPXS_CONNS is 1 above 1 */
 };
 
 struct sn_wire_ops {
@@ -97,24 +111,27 @@ struct sn_wire_ops {
 	 * with 0 bytes consumed; call also with len 0 until SN_WIRE_MORE. */
 	size_t (*feed)(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t *data,
 	               size_t len, struct sn_wire_event *ev);
-	/* A BEGIN may reuse the id of the request that is taken, once that one's body is
-	 * complete (a peer that pipelines): release that one before taking it.
-	 * After BEGIN, before the next feed: take the request (only while no other is taken),
-	 * or refuse it (then its records are passed over; writes the refusal frame to `out`,
-	 * at least 32 bytes; the length is returned: 0 for SCGI, close then). */
-	void (*accept)(struct sn_wire *w, uint16_t id);
-	size_t (*refuse)(struct sn_wire *w, uint16_t id, uint8_t *out);
+	/* After BEGIN, before the next feed: take the request, in `stream` (not while another
+	 * has its id: release that one first) ... */
+	void (*accept)(struct sn_wire *w, struct sn_wire_stream *stream, uint16_t id);
+	/* ... or refuse it: then its records are passed over. Writes the refusal frame to `out`,
+	 * at least 32 bytes; the length is returned: 0 for SCGI, close then. */
+	size_t (*refuse)(struct sn_wire *w, const struct sn_wire_limits *limits, uint16_t id,
+	                 uint8_t *out);
 	/* What the protocol asks of the parameters beyond their form (SCGI: CONTENT_LENGTH
 	 * first, SCGI=1). 0, or the HTTP status to answer and its reason. */
 	int (*check)(const struct sn_request *req, const char **reason);
 	/* After PARAMS_END: the length of the body (SCGI; no-op for FastCGI). SCGI without it:
 	 * what comes is passed over, and BODY_END never comes. */
 	void (*expect)(struct sn_wire *w, uint64_t body);
-	/* The answer is complete (or the request was aborted): a new BEGIN may come; what is
-	 * left of this request's body is passed over silently. */
-	void (*release)(struct sn_wire *w, uint16_t id);
+	/* The answer is complete (or the request was aborted): the stream is the connection's
+	 * again; what is left of the request's body is passed over silently. */
+	void (*release)(struct sn_wire *w, struct sn_wire_stream *stream);
 	/* True when the body of the accepted request has not ended yet. */
-	bool (*receiving)(const struct sn_wire *w);
+	bool (*receiving)(const struct sn_wire_stream *stream);
+	/* True when the peer has had more than one request open at a time: it may have begun
+	 * another one that is still under way. */
+	bool (*multiplexed)(const struct sn_wire *w);
 
 	/* Nothing of a next request was read, and nothing of earlier ones is still to come that only this
 	 * state tells from garbage: another reader may go on with the bytes that follow. */

@@ -43,10 +43,18 @@ class StartError(AssertionError):
     """The daemon ended instead of serving."""
 
 
+given_ports: set[int] = set()
+
+
 def free_port(family: int = socket.AF_INET) -> int:
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
-        return int(sock.getsockname()[1])
+    """Never the same one twice: what was closed again is the kernel's to give once more."""
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+            port = int(sock.getsockname()[1])
+        if port not in given_ports:
+            given_ports.add(port)
+            return port
 
 
 def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

@@ -13,7 +13,7 @@ EXTRA_DIST += \
 	tests/integration/test_cli.py \
 	tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
 	tests/integration/test_lifecycle.py tests/integration/test_listeners.py \
-	tests/integration/test_native.py tests/integration/test_nginx.py \
+	tests/integration/test_multiplex.py tests/integration/test_native.py tests/integration/test_nginx.py \
 	tests/integration/test_paths.py tests/integration/test_pool.py \
 	tests/integration/test_reference_peer.py \
 	tests/integration/test_scale.py tests/integration/test_scgi.py \

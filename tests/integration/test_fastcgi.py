@@ -18,7 +18,6 @@ from fcgi import (
     ABORT_REQUEST,
     AUTHORIZER,
     BEGIN_REQUEST,
-    CANT_MPX_CONN,
     DATA,
     END_REQUEST,
     FILTER,
@@ -181,7 +180,7 @@ def test_get_values(conn: fcgi.Connection) -> None:
     values = conn.get_values(KNOWN)
     assert set(values) == set(KNOWN)
     assert int(values[b"FCGI_MAX_CONNS"]) > 0 and int(values[b"FCGI_MAX_REQS"]) > 0
-    assert values[b"FCGI_MPXS_CONNS"] == b"0"
+    assert values[b"FCGI_MPXS_CONNS"] == b"1"
     assert set(conn.get_values([b"FCGI_MPXS_CONNS"])) == {b"FCGI_MPXS_CONNS"}
     assert conn.get_values([]) == {}
     assert conn.get_values([b"NOT_KNOWN", b"", b"x" * 1000]) == {}
@@ -253,16 +252,6 @@ def test_unknown_roles(server: Daemon, role: int, keep: bool) -> None:
             assert conn.ask("GET", "/native/hello", rid=6).status == 200
             conn.send(record(DATA, 6, b"late"))
             assert conn.ask("GET", "/native/hello", rid=8).status == 200
-
-
-def test_second_begin_on_a_busy_connection(server: Daemon, conn: fcgi.Connection) -> None:
-    conn.send(request(environ("GET", "/agate/mpx"), b"", 1, True))
-    conn.send(request(environ("GET", "/native/hello"), b"", 2, True))
-    kind, rid, content = conn.read_record()
-    assert (kind, rid, content[4]) == (END_REQUEST, 2, CANT_MPX_CONN)
-    server.get("/open/mpx")
-    assert conn.response(1).json() == {"opened": True}
-    assert conn.ask("GET", "/native/hello", rid=2).status == 200
 
 
 def params_of(target: str = "/native/hello") -> bytes:

@@ -11,6 +11,7 @@
 struct options {
 	enum drive_release release;
 	bool refuse;
+	unsigned most; /* requests at once; 0: one */
 };
 
 static void
@@ -19,6 +20,7 @@ start(struct drive *d, const struct options *o)
 	drive_init(d, &sn_wire_fastcgi);
 	d->release = o->release;
 	d->refuse = o->refuse;
+	drive_multiplex(d, o->most ? o->most : 1);
 }
 
 static void
@@ -60,7 +62,7 @@ expect_events(const struct bytes *b, const struct options *o, const char *want)
 	}
 }
 
-static const struct options plain = { RELEASE_AT_END, false };
+static const struct options plain = { RELEASE_AT_END, false, 1 };
 
 static void
 test_request(void **state)
@@ -157,11 +159,91 @@ test_second_request_is_refused(void **state)
 	              "B3k refused 01030003000800000000000001000000\nE1\nF1\nB3\nP3 63");
 }
 
+/* Streams of several requests, a record of each in turn, down to records in the middle of
+ * which nothing is known but the id in their header. */
+static void
+test_multiplexed(void **state)
+{
+	(void)state;
+	static const struct options three = { RELEASE_AT_END, false, 3 };
+	struct bytes b = { .len = 0 };
+	begin(&b, 7, 1, 1);
+	begin(&b, 300, 1, 0);
+	record(&b, PARAMS, 300, "p3");
+	record(&b, PARAMS, 7, "p7");
+	begin(&b, 65535, 1, 1);
+	record(&b, PARAMS, 65535, "p6");
+	record(&b, PARAMS, 300, "00");
+	record(&b, PARAMS, 65535, "");
+	record(&b, PARAMS, 300, "");
+	record(&b, STDIN, 300, "b3");
+	record(&b, PARAMS, 7, "");
+	begin(&b, 1, 1, 1); /* a fourth */
+	record(&b, PARAMS, 1, "late");
+	record(&b, STDIN, 65535, ""); /* the third is over: room again */
+	begin(&b, 1, 1, 1);
+	record(&b, STDIN, 300, "00");
+	record(&b, PARAMS, 1, "p1");
+	record(&b, ABORT, 300, ""); /* of one only */
+	record(&b, STDIN, 300, "late");
+	record(&b, STDIN, 7, "b7");
+	record(&b, PARAMS, 1, "");
+	record(&b, STDIN, 1, "");
+	record(&b, STDIN, 7, "");
+	record(&b, STDIN, 4711, "a peer that multiplexes may be late with any id");
+	expect_events(&b, &three,
+	              "B7k\nB300\nP300 7033\nP7 7037\nB65535k\nP65535 7036\nP300 3030\nE65535\nE300\n"
+	              "D300 6233\nE7\nB1k refused 01030001000800000000000002000000\nF65535\nB1k\n"
+	              "D300 3030\nP1 7031\nA300\nD7 6237\nE1\nF1\nF7");
+}
+
+/* An id that is open may begin again when all of its request is here; the connection
+ * decides (here it says no). Before that it is a fault. */
+static void
+test_repeated_id(void **state)
+{
+	(void)state;
+	static const struct options many = { RELEASE_NEVER, false, 4 };
+	struct bytes b = { .len = 0 };
+	begin(&b, 1, 1, 1);
+	begin(&b, 2, 1, 1);
+	record(&b, PARAMS, 1, "");
+	record(&b, STDIN, 1, "");
+	begin(&b, 1, 1, 1);
+	record(&b, PARAMS, 2, "");
+	begin(&b, 2, 1, 1);
+	expect_events(&b, &many,
+	              "B1k\nB2k\nE1\nF1\nB1k again 01030001000800000000000002000000\nE2\nX2");
+}
+
+/* Released in the middle of a record while others are open. */
+static void
+test_multiplexed_release_inside_a_record(void **state)
+{
+	(void)state;
+	static const struct options many = { RELEASE_NEVER, false, 4 };
+	struct bytes b = { .len = 0 };
+	struct drive d;
+	begin(&b, 1, 1, 1);
+	begin(&b, 2, 1, 1);
+	record(&b, PARAMS, 1, "0123456789");
+	size_t inside = b.len - 10;
+	record(&b, PARAMS, 2, "two");
+	begin(&b, 1, 1, 1);
+	record(&b, PARAMS, 1, "new");
+	start(&d, &many);
+	drive_pieces(&d, b.data, inside, 0);
+	drive_release(&d, 1);
+	drive_pieces(&d, b.data + inside, b.len - inside, 1);
+	assert_string_equal(drive_log(&d), "B1k\nB2k\nP1 303132333435\nP2 74776f\nB1k\nP1 6e6577");
+	drive_free(&d);
+}
+
 static void
 test_refused_when_idle(void **state)
 {
 	(void)state;
-	static const struct options refuse = { RELEASE_AT_END, true };
+	static const struct options refuse = { RELEASE_AT_END, true, 1 };
 	struct bytes b = { .len = 0 };
 	begin(&b, 1, 1, 0);
 	record(&b, PARAMS, 1, "a");
@@ -215,8 +297,8 @@ static void
 test_released_early(void **state)
 {
 	(void)state;
-	static const struct options at_params = { RELEASE_AT_PARAMS, false };
-	static const struct options at_begin = { RELEASE_AT_BEGIN, false };
+	static const struct options at_params = { RELEASE_AT_PARAMS, false, 1 };
+	static const struct options at_begin = { RELEASE_AT_BEGIN, false, 1 };
 	struct bytes b = { .len = 0 };
 	for (int i = 0; i < 2; i++) {
 		begin(&b, 1, 1, 1);
@@ -243,8 +325,8 @@ test_released_inside_a_record(void **state)
 	start(&d, &plain);
 	drive_pieces(&d, b.data, 16 + 8 + 8 + 4, 0);
 	assert_string_equal(drive_log(&d), "B1k\nE1\nD1 30313233");
-	assert_true(d.w.ops->receiving(&d.w));
-	drive_release(&d, true);
+	assert_true(d.w.ops->receiving(&d.open[0].stream));
+	drive_release(&d, 1);
 	drive_pieces(&d, b.data + 36, b.len - 36, 0);
 	assert_string_equal(drive_log(&d), "B1k\nE1\nD1 30313233");
 	b.len = 0;
@@ -313,6 +395,20 @@ test_get_values(void **state)
 }
 
 static void
+test_multiplexing_is_announced(void **state)
+{
+	(void)state;
+	static const struct options eight = { RELEASE_AT_END, false, 8 };
+	struct bytes b = { .len = 0 }, c = { .len = 0 };
+	pair(&c, "FCGI_MPXS_CONNS", "", false);
+	pair(&c, "FCGI_MAX_REQS", "", false);
+	record_n(&b, GET_VALUES, 0, c.data, c.len, 0);
+	expect_events(&b, &eight,
+	              RESULT("0022", "06", "0d01464347495f4d41585f5245515338"
+	                                   "0f01464347495f4d5058535f434f4e4e5331" "000000000000"));
+}
+
+static void
 test_management_at_any_moment(void **state)
 {
 	(void)state;
@@ -366,7 +462,7 @@ test_faults(void **state)
 	for (size_t i = 0; i < SN_COUNT(rows); i++) {
 		static const char *const prefix[] = { "", "B1k", "B1k\nE1", "B1k\nE1\nF1",
 			                                  "B1k\nE1\nF1" };
-		struct options o = { rows[i].stage == 4 ? RELEASE_AT_END : RELEASE_NEVER, false };
+		struct options o = { rows[i].stage == 4 ? RELEASE_AT_END : RELEASE_NEVER, false, 1 };
 		struct bytes b = { .len = 0 };
 		char want[64];
 		if (rows[i].stage >= 1)
@@ -385,7 +481,7 @@ test_faults(void **state)
 			begin(&more, 9, 1, 1);
 		expect_events(&more, &o, want[0] == '\n' ? want + 1 : want);
 	}
-	struct options never = { RELEASE_NEVER, false };
+	struct options never = { RELEASE_NEVER, false, 1 };
 	struct bytes again = { .len = 0 };
 	begin(&again, 1, 1, 1);
 	begin(&again, 1, 1, 1);
@@ -416,16 +512,16 @@ test_frames(void **state)
 
 /* Feeds all bytes; every BEGIN is taken. */
 static void
-feed_all(struct sn_wire *w, const uint8_t *data, size_t len)
+feed_all(struct sn_wire *w, struct sn_wire_stream *s, const uint8_t *data, size_t len)
 {
-	const struct sn_wire_limits limits = { .params = 1000, .connections = 10 };
+	const struct sn_wire_limits limits = { .params = 1000, .connections = 10, .requests = 1 };
 	struct sn_wire_event ev;
 	do {
 		size_t n = sn_wire_fastcgi.feed(w, &limits, data, len, &ev);
 		data += n;
 		len -= n;
 		if (ev.type == SN_WIRE_BEGIN)
-			sn_wire_fastcgi.accept(w, ev.id);
+			sn_wire_fastcgi.accept(w, s, ev.id);
 	} while (ev.type != SN_WIRE_MORE && ev.type != SN_WIRE_FAULT);
 }
 
@@ -444,17 +540,20 @@ test_between(void **state)
 	record(&b, STDIN, 1, "");
 	for (size_t cut = 0; cut <= b.len; cut++) {
 		struct sn_wire w;
+		struct sn_wire_stream one, two;
 		sn_wire_init(&w, &sn_wire_fastcgi);
-		feed_all(&w, b.data, cut);
+		feed_all(&w, &one, b.data, cut);
 		assert_int_equal(w.ops->between(&w), cut == 0 || cut == management);
 		/* answered: at once, so that only this one knows what still comes; or when all has come */
-		w.ops->release(&w, 1);
+		if (w.u.fcgi.streams)
+			w.ops->release(&w, &one);
 		assert_int_equal(w.ops->between(&w), cut == 0 || cut == management || cut == b.len);
-		feed_all(&w, b.data + cut, b.len - cut);
+		feed_all(&w, &two, b.data + cut, b.len - cut);
 	}
 	struct sn_wire w;
+	struct sn_wire_stream one;
 	sn_wire_init(&w, &sn_wire_fastcgi);
-	feed_all(&w, (const uint8_t *)"\2", 1);
+	feed_all(&w, &one, (const uint8_t *)"\2", 1);
 	assert_false(w.ops->between(&w));
 }
 
@@ -463,8 +562,8 @@ test_size(void **state)
 {
 	(void)state;
 	/* Tens of thousands of idle connections hold one each. */
-	assert_true(sizeof(struct sn_fcgi) <= 56);
-	assert_true(sizeof(struct sn_wire) <= 152);
+	assert_true(sizeof(struct sn_fcgi) <= 72);
+	assert_true(sizeof(struct sn_wire) <= 168);
 }
 
 int
@@ -475,12 +574,16 @@ main(void)
 		cmocka_unit_test(test_kept_and_ids),
 		cmocka_unit_test(test_largest_records),
 		cmocka_unit_test(test_second_request_is_refused),
+		cmocka_unit_test(test_multiplexed),
+		cmocka_unit_test(test_repeated_id),
+		cmocka_unit_test(test_multiplexed_release_inside_a_record),
 		cmocka_unit_test(test_refused_when_idle),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_released_early),
 		cmocka_unit_test(test_released_inside_a_record),
 		cmocka_unit_test(test_get_values),
+		cmocka_unit_test(test_multiplexing_is_announced),
 		cmocka_unit_test(test_management_at_any_moment),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_frames),

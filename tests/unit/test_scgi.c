@@ -96,17 +96,17 @@ test_body_not_asked_for(void **state)
 {
 	(void)state;
 	struct sn_wire w;
+	struct sn_wire_stream stream;
 	struct sn_wire_event ev;
 	const struct sn_wire_limits limits = { .params = 50 };
 	const uint8_t *p = (const uint8_t *)"1:a,body";
 	sn_wire_init(&w, &sn_wire_scgi);
-	assert_false(w.ops->receiving(&w));
 	assert_true(w.ops->between(&w));
 	p += w.ops->feed(&w, &limits, p, 8, &ev);
 	assert_int_equal(ev.type, SN_WIRE_BEGIN);
 	assert_false(ev.keep);
-	w.ops->accept(&w, ev.id);
-	assert_true(w.ops->receiving(&w));
+	w.ops->accept(&w, &stream, ev.id);
+	assert_true(w.ops->receiving(&stream));
 	assert_false(w.ops->between(&w));
 	p += w.ops->feed(&w, &limits, p, 6, &ev);
 	assert_int_equal(ev.type, SN_WIRE_PARAMS);
@@ -114,9 +114,8 @@ test_body_not_asked_for(void **state)
 	assert_int_equal(ev.type, SN_WIRE_PARAMS_END);
 	assert_int_equal(w.ops->feed(&w, &limits, p, 4, &ev), 4);
 	assert_int_equal(ev.type, SN_WIRE_MORE);
-	assert_true(w.ops->receiving(&w));
-	w.ops->release(&w, 1);
-	assert_false(w.ops->receiving(&w));
+	assert_true(w.ops->receiving(&stream));
+	w.ops->release(&w, &stream);
 	assert_int_equal(w.ops->feed(&w, &limits, p, 4, &ev), 4);
 	assert_int_equal(ev.type, SN_WIRE_MORE);
 }

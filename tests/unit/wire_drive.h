@@ -19,18 +19,32 @@
 
 enum drive_release { RELEASE_NEVER, RELEASE_AT_END, RELEASE_AT_PARAMS, RELEASE_AT_BEGIN };
 
+#define DRIVE_MOST 8
+
 struct drive {
 	struct sn_wire w;
 	struct sn_wire_limits limits;
 	enum drive_release release;
 	uint64_t expect; /* SCGI: the body's length */
-	uint16_t active;
+	unsigned most;   /* requests at once; more are refused */
+	struct {
+		struct sn_wire_stream stream;
+		bool used;
+	} open[DRIVE_MOST];
 	bool refuse; /* refuses every request */
 	bool broken;
 	struct sn_buf log;
 	enum sn_wire_type last; /* of the event written last: joined when the same stream */
 	uint16_t last_id;
 };
+
+/* So many requests at once. */
+static void
+drive_multiplex(struct drive *d, unsigned most)
+{
+	SN_ASSERT(most <= DRIVE_MOST);
+	d->most = d->limits.requests = most;
+}
 
 static void
 drive_init(struct drive *d, const struct sn_wire_ops *ops)
@@ -39,6 +53,7 @@ drive_init(struct drive *d, const struct sn_wire_ops *ops)
 	sn_wire_init(&d->w, ops);
 	d->limits.params = 4096;
 	d->limits.connections = 100;
+	drive_multiplex(d, 1);
 	d->release = RELEASE_AT_END;
 }
 
@@ -71,27 +86,43 @@ static void
 drive_begin(struct drive *d, const struct sn_wire_event *ev)
 {
 	uint8_t out[32];
+	unsigned free = 0;
 	SN_ASSERT(sn_buf_addf(&d->log, "\nB%u%s", ev->id, ev->keep ? "k" : "") == 0);
-	if (d->refuse || d->active) {
-		size_t n = d->w.ops->refuse(&d->w, ev->id, out);
+	while (free < d->most && d->open[free].used)
+		free++;
+	if (d->refuse || free == d->most || ev->stream) {
+		SN_ASSERT(!ev->stream || (ev->stream->id == ev->id && !d->w.ops->receiving(ev->stream)));
+		size_t n = d->w.ops->refuse(&d->w, &d->limits, ev->id, out);
 		SN_ASSERT(n <= sizeof(out));
-		SN_ASSERT(sn_buf_adds(&d->log, " refused ") == 0);
+		SN_ASSERT(sn_buf_adds(&d->log, ev->stream ? " again " : " refused ") == 0);
 		drive_hex(d, out, n);
 		return;
 	}
-	d->w.ops->accept(&d->w, ev->id);
-	d->active = ev->id;
-	SN_ASSERT(d->w.ops->receiving(&d->w));
+	d->open[free].used = true;
+	d->w.ops->accept(&d->w, &d->open[free].stream, ev->id);
+	SN_ASSERT(d->w.ops->receiving(&d->open[free].stream) && d->open[free].stream.id == ev->id);
 }
 
+/* Releases the request of `id`, if it is open. */
 static void
-drive_release(struct drive *d, bool now)
+drive_release(struct drive *d, uint16_t id)
 {
-	if (!now || !d->active)
-		return;
-	d->w.ops->release(&d->w, d->active);
-	d->active = 0;
-	SN_ASSERT(!d->w.ops->receiving(&d->w));
+	for (unsigned i = 0; i < d->most; i++) {
+		if (!d->open[i].used || d->open[i].stream.id != id)
+			continue;
+		d->w.ops->release(&d->w, &d->open[i].stream);
+		memset(&d->open[i], 0xa5, sizeof(d->open[i])); /* nobody may look at it any more */
+		d->open[i].used = false;
+	}
+}
+
+static bool
+drive_is_open(const struct drive *d, const struct sn_wire_stream *s)
+{
+	for (unsigned i = 0; i < d->most; i++)
+		if (d->open[i].used && &d->open[i].stream == s)
+			return true;
+	return false;
 }
 
 static void
@@ -109,7 +140,7 @@ drive_event(struct drive *d, const struct sn_wire_event *ev)
 		break;
 	case SN_WIRE_BODY_END:
 		SN_ASSERT(sn_buf_addf(&d->log, "\nF%u", ev->id) == 0);
-		SN_ASSERT(!d->w.ops->receiving(&d->w));
+		SN_ASSERT(!d->w.ops->receiving(ev->stream));
 		break;
 	case SN_WIRE_ABORT:
 		SN_ASSERT(sn_buf_addf(&d->log, "\nA%u", ev->id) == 0);
@@ -125,15 +156,14 @@ drive_event(struct drive *d, const struct sn_wire_event *ev)
 		d->broken = true;
 		break;
 	}
-	if (ev->type != SN_WIRE_PARAMS && ev->type != SN_WIRE_BODY && ev->type != SN_WIRE_ABORT)
-		SN_ASSERT(d->active == 0 || d->active == ev->id || ev->type == SN_WIRE_BEGIN ||
-		          ev->type == SN_WIRE_REPLY || ev->type == SN_WIRE_FAULT);
+	if (ev->type != SN_WIRE_BEGIN && ev->type != SN_WIRE_REPLY && ev->type != SN_WIRE_FAULT)
+		SN_ASSERT(drive_is_open(d, ev->stream) && ev->stream->id == ev->id);
 	d->last = ev->type;
 	d->last_id = ev->id;
-	drive_release(d, aborted);
-	drive_release(d, d->release == RELEASE_AT_END && ev->type == SN_WIRE_BODY_END);
-	drive_release(d, d->release == RELEASE_AT_PARAMS && ev->type == SN_WIRE_PARAMS_END);
-	drive_release(d, d->release == RELEASE_AT_BEGIN && ev->type == SN_WIRE_BEGIN);
+	if (aborted || (d->release == RELEASE_AT_END && ev->type == SN_WIRE_BODY_END) ||
+	    (d->release == RELEASE_AT_PARAMS && ev->type == SN_WIRE_PARAMS_END) ||
+	    (d->release == RELEASE_AT_BEGIN && ev->type == SN_WIRE_BEGIN))
+		drive_release(d, ev->id);
 }
 
 /* Feeds one piece, as the bytes of one read. */
