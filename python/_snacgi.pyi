@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What the C core shows. Users import these names from snacgi.
 
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, TypeVar, Union, overload
 
@@ -143,6 +144,27 @@ class Response:
     @overload
     def get_data(self, as_text: bool = False) -> Any: ...
     def set_data(self, value: _Body, /) -> None: ...
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: Union[int, timedelta, None] = None,
+        expires: Union[str, datetime, int, float, None] = None,
+        path: Optional[str] = "/",
+        domain: Optional[str] = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Optional[str] = None,
+    ) -> None: ...
+    def delete_cookie(
+        self,
+        key: str,
+        path: Optional[str] = "/",
+        domain: Optional[str] = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Optional[str] = None,
+    ) -> None: ...
 
 class Matcher:
     def __init__(self, routes: Iterable[tuple[str, str, str, str, int]]) -> None: ...

@@ -4,13 +4,17 @@ snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
 	python/snacgi/_bind.py \
+	python/snacgi/_blueprint.py \
 	python/snacgi/_globals.py \
+	python/snacgi/_helpers.py \
 	python/snacgi/_hooks.py \
 	python/snacgi/_json.py \
 	python/snacgi/_life.py \
+	python/snacgi/_liferun.py \
 	python/snacgi/_datastructures.py \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_routing.py \
+	python/snacgi/_signature.py \
 	python/snacgi/_testrequest.py \
 	python/snacgi/testing.py \
 	python/snacgi/_url.py \

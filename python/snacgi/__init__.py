@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import exceptions as exceptions
 
+from ._blueprint import App as App
+from ._blueprint import Blueprint as Blueprint
+from ._blueprint import register_blueprint as register_blueprint
 from ._datastructures import MultiDict as MultiDict
 from ._hooks import after_request as after_request
 from ._hooks import before_request as before_request
@@ -44,9 +47,17 @@ if TYPE_CHECKING:
     from ._globals import current_request as current_request
     from ._globals import g as g
     from ._globals import request as request
+    from ._helpers import jsonify as jsonify
+    from ._helpers import make_response as make_response
+    from ._helpers import redirect as redirect
+    from ._url import BuildError as BuildError
+    from ._url import url_for as url_for
 
 __all__ = [
+    "App",
     "BadRequest",
+    "Blueprint",
+    "BuildError",
     "HTTPException",
     "Headers",
     "MultiDict",
@@ -62,26 +73,44 @@ __all__ = [
     "exceptions",
     "g",
     "get",
+    "jsonify",
     "lifespan",
+    "make_response",
     "on_shutdown",
     "on_startup",
     "patch",
     "post",
     "put",
+    "redirect",
+    "register_blueprint",
     "register_error_handler",
     "request",
     "route",
     "teardown_request",
+    "url_for",
     "worker_init",
 ]
 
+_LATER = {
+    "BuildError": "_url",
+    "current_request": "_globals",
+    "g": "_globals",
+    "jsonify": "_helpers",
+    "make_response": "_helpers",
+    "redirect": "_helpers",
+    "request": "_globals",
+    "url_for": "_url",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Who asks for one of these has the context variable set for every request from then on;
-    # the others do not pay for it.
-    if name in ("current_request", "g", "request"):
-        from . import _globals
+    # Who asks for g and its like has the context variable set for every request from then on;
+    # the others do not pay for it, nor for urllib.
+    if name in _LATER:
+        import importlib
 
-        value = globals()[name] = getattr(_globals, name)
+        if name == "url_for":  # ".name" and _external ask for the request
+            importlib.import_module("snacgi._globals")
+        value = globals()[name] = getattr(importlib.import_module("snacgi." + _LATER[name]), name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

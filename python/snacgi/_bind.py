@@ -24,27 +24,45 @@ from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, No
 _log = logging.getLogger("snacgi")
 
 
-def scopes_of(route: Optional[Route]) -> tuple[Scope, ...]:
-    """Whose hooks apply: the innermost first."""
-    return (app_scope,)
-
-
 def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
     """What to call for a request of `route`. `propagate`: exceptions that nobody handles are
     raised, also where a handler for 500 would answer them."""
-    scopes = tuple(scope for scope in scopes_of(route) if scope)
+    scopes = tuple(scope for scope in (*route.scopes, app_scope) if scope)
+    call = _called_with(route)
     if scopes:
-        return _Pipeline(route.handler, route.name, route.is_async, scopes, propagate).callable()
+        return _Pipeline(call, route.name, route.is_async, scopes, propagate, route.endpoint).callable()
     if "snacgi._globals" in sys.modules:
-        return _with_request(route.handler, route.is_async)
-    return route.handler
+        return _with_request(call, route.is_async, route.endpoint)
+    return call
+
+
+def _called_with(route: Route) -> Callable[..., Any]:
+    # As handler(request[, pool]), whatever parameters the handler has.
+    handler, passing = route.handler, route.passing
+    names, keyword = passing.values, passing.request_name
+    if passing.request and not names:
+        return handler
+    if not passing.request and not names:
+        return lambda request: handler()
+    if not passing.request:
+        return lambda request: handler(**_values(request, names))
+    if keyword:
+        return lambda request: handler(**{keyword: request}, **_values(request, names))
+    if passing.all_values:
+        return lambda request, *pool: handler(request, *pool, **request.path_params)
+    return lambda request, *pool: handler(request, *pool, **_values(request, names))
+
+
+def _values(request: Request, names: tuple[str, ...]) -> dict[str, Any]:
+    params = request.path_params
+    return {name: params[name] for name in names}
 
 
 def bind_missing(propagate: bool = False) -> Optional[Callable[[Request], Any]]:
     """What answers a request that no route takes, where the application has hooks; else None."""
     if not app_scope:
         return None
-    return _Pipeline(missing, "snacgi", False, (app_scope,), propagate).callable()
+    return _Pipeline(missing, "snacgi", False, (app_scope,), propagate, "").callable()
 
 
 def missing(request: Request) -> Any:
@@ -57,15 +75,17 @@ def missing(request: Request) -> Any:
     raise MethodNotAllowed(allowed.split(", "), "this path does not take that method")
 
 
-def _with_request(handler: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
+def _with_request(handler: Callable[..., Any], asynchronous: bool, endpoint: str) -> Callable[..., Any]:
     from ._globals import enter
 
     def call(request: Request, *pool: Any) -> Any:
         enter(request)
+        request._endpoint = endpoint
         return handler(request, *pool)
 
     async def call_async(request: Request, *pool: Any) -> Any:
         enter(request)
+        request._endpoint = endpoint
         return await handler(request, *pool)
 
     return call_async if asynchronous else call
@@ -99,7 +119,7 @@ class _Pipeline:
     """before_request, the handler, after_request, teardown_request, and errors."""
 
     def __init__(self, handler: Callable[..., Any], name: str, asynchronous: bool, scopes: tuple[Scope, ...],
-                 propagate: bool) -> None:
+                 propagate: bool, endpoint: str) -> None:
         from ._globals import enter
 
         def ready(functions: Sequence[Callable[..., Any]]) -> list[tuple[Callable[..., Awaitable[Any]], str]]:
@@ -107,9 +127,9 @@ class _Pipeline:
 
         outer_first = scopes[::-1]
         self.enter = enter
-        self.handler, self.name = handler, name
+        self.handler, self.name, self.endpoint = handler, name, endpoint
         self.asynchronous, self.propagate, self.scopes = asynchronous, propagate, scopes
-        self.before = [(_callable_from(f, asynchronous), _name_of(f), takes(f)[1] > 0)
+        self.before = [(_callable_from(f, asynchronous), _name_of(f), takes(f)[0] > 0)
                        for scope in outer_first for f in scope.before]
         self.after = ready([f for scope in scopes for f in reversed(scope.after)])
         self.teardown = ready([f for scope in scopes for f in reversed(scope.teardown)])
@@ -134,6 +154,7 @@ class _Pipeline:
 
     async def run(self, request: Request, *pool: Any) -> Any:
         self.enter(request)
+        request._endpoint = self.endpoint
         failure: Optional[BaseException] = None
         try:
             try:

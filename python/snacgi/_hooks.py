@@ -50,7 +50,7 @@ class Scope:
         return bool(self.before or self.after or self.teardown or self.errors)
 
     def before_request(self, f: Function) -> Function:
-        """Decorator: called before each handler, with the request if it takes an argument.
+        """Decorator: called before each handler, with the request if it has a parameter.
 
         What it returns, when it is not None, is the answer, and the handler is not called.
         """

@@ -11,9 +11,11 @@ from __future__ import annotations
 import functools
 import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Optional, TypeVar
+from typing import Any, Callable, Iterable, NoReturn, Optional, TypeVar
 
 import _snacgi
+
+from ._signature import Passing, passing_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -36,7 +38,9 @@ class Route:
     file: str
     line: int
     timeout: Optional[float] = None  #: seconds; None: timeouts.request
-    idempotent: bool = False  #: a pool call whose process died may run once more
+    idempotent: bool = False
+    passing: Passing = Passing()  #: what the handler is called with
+    scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first  #: a pool call whose process died may run once more
 
 
 #: In the order of registration.
@@ -71,42 +75,7 @@ def _test(func: Any, test: Callable[[Any], bool]) -> bool:
     )
 
 
-def _check_signature(func: Any, name: str, pool: bool) -> None:
-    # The server calls handler(request) or handler(request, pool).
-    try:
-        parameters = list(inspect.signature(func).parameters.values())
-    except (TypeError, ValueError):
-        return  # a C function that tells nothing about itself
-    positional = [
-        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    need = 2 if pool else 1
-    if len(positional) < need and not any_number:
-        if pool and positional:
-            raise TypeError(
-                f"{name} has use_process_pool=True and so must take the pool as its second"
-                f" parameter: def {name.rpartition('.')[2]}({positional[0].name}, pool)"
-            )
-        wanted = "request, pool" if pool else "request"
-        raise TypeError(
-            f"{name} takes no parameter for the request: write def"
-            f" {name.rpartition('.')[2]}({wanted})"
-        )
-    required = [p for p in positional if p.default is p.empty]
-    if len(required) > need:
-        extra = required[need].name
-        if extra in ("pool", "executor"):
-            mend = "add use_process_pool=True to @route"
-        else:
-            mend = f"read request.path_params[{extra!r}], or give it a default"
-        raise TypeError(f"{name} has a parameter {extra!r} that nobody fills: {mend}")
-    for p in parameters:
-        if p.kind is p.KEYWORD_ONLY and p.default is p.empty:
-            raise TypeError(f"{name} has a parameter {p.name!r} that nobody fills: give it a default")
-
-
-def _check_handler(func: Any, pool: bool) -> str:
+def _check_handler(func: Any) -> str:
     if not callable(func):
         raise TypeError(
             f"@route goes above a function, not above {type(func).__name__}"
@@ -117,7 +86,6 @@ def _check_handler(func: Any, pool: bool) -> str:
     name = _name_of(func)
     if _test(func, inspect.isgeneratorfunction) or _test(func, inspect.isasyncgenfunction):
         raise TypeError(f"{name} is a generator (it has yield): return the whole body")
-    _check_signature(func, name, pool)
     return name
 
 
@@ -150,13 +118,12 @@ def _check_timeout(timeout: Any) -> Optional[float]:
     return float(timeout)
 
 
-def _refuse_options(options: dict[str, Any]) -> None:
+def _refuse_option(option: str) -> NoReturn:
     import difflib
 
-    for option in options:
-        near = difflib.get_close_matches(option, _OPTIONS, 1, 0.4)
-        hint = f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(_OPTIONS)})"
-        raise TypeError(f"route() has no option {option!r}{hint}")
+    near = difflib.get_close_matches(option, _OPTIONS, 1, 0.4)
+    hint = f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(_OPTIONS)})"
+    raise TypeError(f"route() has no option {option!r}{hint}")
 
 
 def route(
@@ -181,50 +148,69 @@ def route(
     idempotent: with use_process_pool, a call whose process died is run once more, by
         another process, before it fails.
 
-    The function is called with the Request and is returned unchanged, so that
-    several rules can stand above one function and tests can call it. A function
+    The function is called with the Request, and with those of the rule's variables
+    that it has parameters for, by name; it is returned unchanged, so that several rules can stand above one function and tests can call it. A function
     written ``async def`` runs on the event loop. As Flask's ``app.route``.
 
     Raises TypeError or ValueError when the rule, an option or the function's
     parameters are wrong.
     """
-    if callable(rule) and not isinstance(rule, str):
-        raise TypeError("write @route('/path'): the rule is missing")
-    if options:
-        _refuse_options(options)
-    _snacgi.check_rule(rule)
-    names = _check_methods(methods)
-    if not isinstance(use_process_pool, bool):
-        raise TypeError(f"use_process_pool must be True or False, not {use_process_pool!r}")
-    if not isinstance(idempotent, bool):
-        raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
-    if idempotent and not use_process_pool:
-        raise TypeError("idempotent=True speaks of calls in the process pool: add use_process_pool=True")
-    if endpoint is not None and not isinstance(endpoint, str):
-        raise TypeError(f"endpoint must be str, not {endpoint!r}")
-    timeout = _check_timeout(timeout)
+    options = dict(options, methods=methods, use_process_pool=use_process_pool, endpoint=endpoint,
+                   timeout=timeout, idempotent=idempotent)
+    checked = check_options(rule, options)
+    variables = variables_of(rule)
 
     def register(func: Handler) -> Handler:
-        name = _check_handler(func, use_process_pool)
-        code = _code_of(func)
-        registry.append(
-            Route(
-                rule=rule,
-                methods=names,
-                handler=func,
-                name=name,
-                is_async=_test(func, inspect.iscoroutinefunction),
-                use_process_pool=use_process_pool,
-                endpoint=endpoint if endpoint is not None else name.rpartition(".")[2],
-                file=code.co_filename if code is not None else "",
-                line=code.co_firstlineno if code is not None else 0,
-                timeout=timeout,
-                idempotent=idempotent,
-            )
-        )
+        registry.append(make_route(rule, variables, func, checked))
         return func
 
     return register
+
+
+def variables_of(rule: str) -> list[str]:
+    """The names of the rule's variables; raises what is wrong with it."""
+    return [name for name, _ in _snacgi.check_rule(rule)]
+
+
+def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of route() that are wrong whatever the function is; the others, made ready."""
+    if callable(rule) and not isinstance(rule, str):
+        raise TypeError("write @route('/path'): the rule is missing")
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        _refuse_option(unknown[0])
+    pool, endpoint = options.get("use_process_pool", False), options.get("endpoint")
+    idempotent = options.get("idempotent", False)
+    methods = _check_methods(options.get("methods"))
+    if not isinstance(pool, bool):
+        raise TypeError(f"use_process_pool must be True or False, not {pool!r}")
+    if not isinstance(idempotent, bool):
+        raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
+    if idempotent and not pool:
+        raise TypeError("idempotent=True speaks of calls in the process pool: add use_process_pool=True")
+    if endpoint is not None and not isinstance(endpoint, str):
+        raise TypeError(f"endpoint must be str, not {endpoint!r}")
+    return {"methods": methods, "use_process_pool": pool, "endpoint": endpoint, "idempotent": idempotent,
+            "timeout": _check_timeout(options.get("timeout"))}
+
+
+def make_route(rule: str, variables: list[str], func: Any, options: dict[str, Any],
+               scopes: tuple[Any, ...] = (), prefix: str = "") -> Route:
+    """The record of `func` for a rule; TypeError when its parameters do not fit."""
+    name = _check_handler(func)
+    code = _code_of(func)
+    endpoint = options["endpoint"]
+    return Route(
+        **{**options, "endpoint": prefix + (endpoint if endpoint is not None else name.rpartition(".")[2])},
+        rule=rule,
+        handler=func,
+        name=name,
+        is_async=_test(func, inspect.iscoroutinefunction),
+        file=code.co_filename if code is not None else "",
+        line=code.co_firstlineno if code is not None else 0,
+        passing=passing_of(func, name, options["use_process_pool"], variables),
+        scopes=scopes,
+    )
 
 
 def get(rule: str, **options: Any) -> Callable[[Handler], Handler]:

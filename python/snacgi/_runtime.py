@@ -17,7 +17,9 @@ from typing import Any, Callable, Iterator, Sequence
 
 from . import _routing
 from ._bind import bind, bind_missing
-from ._life import Life, needs_loop, run_worker_init
+from ._blueprint import unregistered
+from ._life import needs_loop, run_worker_init
+from ._liferun import Life
 from ._loop import cancel_later, new_loop, run
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "end_life", "lanes_ended",
@@ -143,7 +145,8 @@ def end() -> None:
 
 def check() -> list[str]:
     """What would fail only in the middle of a request; each text ends with the mend."""
-    findings: list[str] = []
+    findings = [f"blueprint {b.name!r} has routes and is never registered: register_blueprint(it)"
+                for b in unregistered()]
     for route in _routing.registry:
         if route.use_process_pool:
             where = f"{route.file}:{route.line}: {route.name}"

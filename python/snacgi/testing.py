@@ -28,7 +28,8 @@ from _snacgi import Matcher, Request, Response
 
 from . import _routing
 from ._bind import bind, bind_missing, missing
-from ._life import Life, needs_loop
+from ._life import needs_loop
+from ._liferun import Life
 from ._loop import new_loop
 from ._testrequest import CookieJar, body_of
 from .exceptions import HTTPException

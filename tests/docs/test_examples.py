@@ -80,6 +80,17 @@ def test_exceptions() -> None:
     assert ask(module.get_user, path_params={"user_id": 7}) == {"user_id": 7}
 
 
+def test_blueprint() -> None:
+    from snacgi import _routing
+    from snacgi.testing import TestClient
+
+    _routing.registry.clear()
+    run(block_with("register_blueprint(notes)"), "notes")
+    with TestClient() as client:
+        assert client.get("/notes/7").json == {"id": 7, "self": "/notes/7"}
+    _routing.registry.clear()
+
+
 def test_hooks() -> None:
     from snacgi import _hooks, _routing
     from snacgi.testing import TestClient

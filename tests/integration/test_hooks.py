@@ -61,3 +61,13 @@ def test_a_start_that_fails_is_told(snacgi: Snacgi, tmp: Path) -> None:
     daemon.expected_exit = None
     assert "the database is not there" in daemon.log() and "on_startup" in daemon.log()
     assert "shutdown" not in log.read_text()
+
+
+def test_a_ported_flask_application(snacgi: Snacgi) -> None:
+    app = Path(__file__).resolve().parents[1] / "python"
+    daemon = snacgi(app=app, conf={"python": {"modules": ["ported"]}})
+    assert daemon.get("/").json() == {"notes": "/notes/", "user": "anonymous"}
+    made = daemon.post("/notes/", {"text": "new"})
+    assert made.status == 201 and made.header("Location") == "/notes/4"
+    assert daemon.get("/notes/4").json() == {"id": 4, "text": "new"}
+    assert daemon.get("/notes/99").json() == {"error": "not found", "path": "/notes/99"}

@@ -51,5 +51,26 @@ def registry():
 
 
 @pytest.fixture
+def scope(registry):
+    """No hooks and no blueprint, and the former ones again afterwards."""
+    from snacgi import _blueprint, _hooks
+
+    saved, names = dict(_hooks.app_scope.__dict__), dict(_blueprint._names)
+    _hooks.app_scope.__init__()
+    _blueprint._names.clear()
+    yield _hooks.app_scope
+    _hooks.app_scope.__dict__.update(saved)
+    _blueprint._names.update(names)
+
+
+@pytest.fixture
+def client(scope):
+    from snacgi.testing import TestClient
+
+    with TestClient() as client:
+        yield client
+
+
+@pytest.fixture
 def browser():
     return Request(headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})

@@ -5,8 +5,11 @@ EXTRA_DIST += \
 	tests/python/conftest.py \
 	tests/python/mypy.ini \
 	tests/python/test_answer.py \
+	tests/python/ported.py tests/python/test_ported.py \
+	tests/python/test_blueprint.py \
 	tests/python/test_client.py \
 	tests/python/test_exceptions.py \
+	tests/python/test_helpers.py \
 	tests/python/test_hooks.py \
 	tests/python/test_json_default.py \
 	tests/python/test_json_writer.py \

@@ -12,12 +12,6 @@ from snacgi import Response, abort, get, post, route
 from snacgi.testing import TestClient
 
 
-@pytest.fixture
-def client(registry):
-    with TestClient() as client:
-        yield client
-
-
 def square(n):
     return n * n
 

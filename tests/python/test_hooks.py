@@ -16,21 +16,6 @@ from snacgi.testing import TestClient
 
 
 @pytest.fixture
-def scope(registry):
-    """No hooks, and the former ones again afterwards."""
-    saved = dict(_hooks.app_scope.__dict__)
-    _hooks.app_scope.__init__()
-    yield _hooks.app_scope
-    _hooks.app_scope.__dict__.update(saved)
-
-
-@pytest.fixture
-def client(scope):
-    with TestClient() as client:
-        yield client
-
-
-@pytest.fixture
 def quiet(scope):
     with TestClient(raise_server_exceptions=False) as client:
         yield client
@@ -298,7 +283,7 @@ def _hooks_route():
 def life(registry, monkeypatch):
     from snacgi import _life
 
-    for name in ("_startup", "_shutdown", "_lifespans", "_worker_init"):
+    for name in ("startup", "shutdown", "lifespans", "_worker_init"):
         monkeypatch.setattr(_life, name, [])
     return []
 

@@ -71,10 +71,29 @@ static const char *const converter_names[] = {
 	[SN_CONV_UUID] = "uuid",     [SN_CONV_PATH] = "path",
 };
 
+/* New reference: a list of (name, converter). */
+static PyObject *
+variables_of(const struct sn_rule_info *info)
+{
+	PyObject *list = PyList_New((Py_ssize_t)info->nvariables);
+
+	for (uint32_t i = 0; list && i < info->nvariables; i++) {
+		PyObject *pair = Py_BuildValue("(ss)", info->variables[i].name,
+		                               converter_names[info->variables[i].converter]);
+		if (pair)
+			PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
+		else
+			Py_CLEAR(list);
+	}
+	return list;
+}
+
+/* By a table of this one rule, which keeps the names of its variables. */
 static PyObject *
 py_check_rule(PyObject *module SN_UNUSED, PyObject *rule)
 {
-	struct sn_rule_info info;
+	struct sn_endpoint endpoint = { .methods = SN_METHOD_GET };
+	struct sn_matcher *matcher;
 	struct sn_why why;
 	Py_ssize_t len;
 	const char *s = PyUnicode_Check(rule) ? PyUnicode_AsUTF8AndSize(rule, &len) : NULL;
@@ -89,21 +108,13 @@ py_check_rule(PyObject *module SN_UNUSED, PyObject *rule)
 		PyErr_SetString(PyExc_ValueError, "a rule must not hold NUL");
 		return NULL;
 	}
-	why.text[0] = '\0';
-	memset(&info, 0, sizeof(info));
-	if (sn_rule_check(s, &info, &why) < 0) {
+	endpoint.rule = s;
+	if (sn_matcher_new(&matcher, &endpoint, 1, &why) < 0) {
 		PyErr_SetString(PyExc_ValueError, why.text);
 		return NULL;
 	}
-	list = PyList_New((Py_ssize_t)info.nvariables);
-	for (uint32_t i = 0; list && i < info.nvariables; i++) {
-		PyObject *pair = Py_BuildValue("(ss)", info.variables[i].name,
-		                               converter_names[info.variables[i].converter]);
-		if (pair)
-			PyList_SET_ITEM(list, (Py_ssize_t)i, pair);
-		else
-			Py_CLEAR(list);
-	}
+	list = variables_of(sn_matcher_info(matcher, &endpoint));
+	sn_matcher_free(matcher);
 	return list;
 }
 

@@ -376,10 +376,45 @@ method_get_json(PyObject *obj, PyObject *arg SN_UNUSED)
 	return get_json(obj, NULL);
 }
 
+/* snacgi._helpers.`name`(self, ...). */
+static PyObject *
+with_self(PyObject **slot, const char *name, PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+	PyObject *f = sn_pycore_lazy(slot, "snacgi._helpers", name);
+	PyObject *self = f ? PyTuple_Pack(1, obj) : NULL;
+	PyObject *all = self ? PySequence_Concat(self, args) : NULL;
+	PyObject *result = all ? PyObject_Call(f, all, kwargs) : NULL;
+
+	Py_XDECREF(all);
+	Py_XDECREF(self);
+	return result;
+}
+
+static PyObject *
+method_set_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+	static PyObject *slot;
+
+	return with_self(&slot, "set_cookie", obj, args, kwargs);
+}
+
+static PyObject *
+method_delete_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+	static PyObject *slot;
+
+	return with_self(&slot, "delete_cookie", obj, args, kwargs);
+}
+
 static PyMethodDef response_methods[] = {
 	{ "get_data", (PyCFunction)(void (*)(void))method_get_data, METH_VARARGS | METH_KEYWORDS,
 	  "get_data(as_text=False): the body's bytes, or text." },
 	{ "set_data", method_set_data, METH_O, "Sets the body: str, bytes, or a list of these." },
+	{ "set_cookie", (PyCFunction)(void (*)(void))method_set_cookie, METH_VARARGS | METH_KEYWORDS,
+	  "set_cookie(key, value='', max_age=None, expires=None, path='/', domain=None, secure=False,\n"
+	  "httponly=False, samesite=None): adds Set-Cookie, with Werkzeug's arguments." },
+	{ "delete_cookie", (PyCFunction)(void (*)(void))method_delete_cookie, METH_VARARGS | METH_KEYWORDS,
+	  "delete_cookie(key, path='/', domain=None, ...): tells the client to forget it." },
 	{ "get_json", method_get_json, METH_NOARGS, "The body parsed as JSON." },
 	{ NULL, NULL, 0, NULL },
 };

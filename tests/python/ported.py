@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""An ordinary Flask application that answers JSON. Its import line was
+from flask import Blueprint, Flask, abort, g, jsonify, make_response, redirect, request, url_for
+"""
+
+from snacgi import App as Flask, Blueprint, abort, g, jsonify, make_response, redirect, request, url_for
+
+app = Flask(__name__)
+app.config["PAGE"] = 2
+
+notes = {1: {"id": 1, "text": "first"}, 2: {"id": 2, "text": "second"}, 3: {"id": 3, "text": "third"}}
+
+
+@app.before_request
+def load_user():
+    g.user = request.headers.get("X-User", "anonymous")
+
+
+@app.after_request
+def add_header(response):
+    response.headers["X-User"] = g.user
+    return response
+
+
+@app.errorhandler(404)
+def not_found(error):
+    return jsonify(error="not found", path=request.path), 404
+
+
+@app.route("/")
+def index():
+    return jsonify({"notes": url_for("notes.list_notes"), "user": g.user})
+
+
+bp = Blueprint("notes", __name__, url_prefix="/notes")
+
+
+@bp.route("/")
+def list_notes():
+    page = request.args.get("page", 1, type=int)
+    size = app.config["PAGE"]
+    chosen = list(notes.values())[(page - 1) * size : page * size]
+    return jsonify(chosen)
+
+
+@bp.route("/", methods=["POST"])
+def create_note():
+    data = request.get_json()
+    if not data or "text" not in data:
+        abort(400, description="text is required")
+    note = {"id": max(notes, default=0) + 1, "text": data["text"]}
+    notes[note["id"]] = note
+    response = make_response(jsonify(note), 201)
+    response.headers["Location"] = url_for(".get_note", note_id=note["id"])
+    return response
+
+
+@bp.route("/<int:note_id>")
+def get_note(note_id):
+    if note_id not in notes:
+        abort(404)
+    return notes[note_id]
+
+
+@bp.route("/<int:note_id>", methods=["PUT", "DELETE"])
+def change_note(note_id):
+    if request.method == "DELETE":
+        notes.pop(note_id, None)
+        return "", 204
+    notes[note_id] = {"id": note_id, "text": request.json["text"]}
+    return jsonify(notes[note_id])
+
+
+@bp.route("/latest")
+def latest():
+    return redirect(url_for("notes.get_note", note_id=max(notes)))
+
+
+@app.route("/login", methods=["POST"])
+def login():
+    response = jsonify(ok=True)
+    response.set_cookie("session", "abc", max_age=3600, httponly=True, samesite="Lax")
+    return response
+
+
+app.register_blueprint(bp)
+
+if __name__ == "__main__":
+    app.run(debug=True)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""A Flask application whose import line alone was changed behaves as with Flask."""
+
+import importlib
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def client(scope, monkeypatch):
+    monkeypatch.syspath_prepend(__file__.rpartition("/")[0])
+    sys.modules.pop("ported", None)
+    ported = importlib.import_module("ported")
+    with ported.app.test_client() as client:
+        yield client
+
+
+def test_ported(client):
+    assert client.get("/").get_json() == {"notes": "/notes/", "user": "anonymous"}
+    assert [n["id"] for n in client.get("/notes/").json] == [1, 2]
+    assert [n["id"] for n in client.get("/notes/", query_string={"page": 2}).json] == [3]
+    assert [n["id"] for n in client.get("/notes/?page=x").json] == [1, 2]
+    made = client.post("/notes/", json={"text": "new"}, headers={"X-User": "ada"})
+    assert made.status_code == 201 and made.headers["Location"] == "/notes/4" and made.headers["X-User"] == "ada"
+    assert client.get("/notes/4").json == {"id": 4, "text": "new"}
+    assert client.post("/notes/", json={}).status_code == 400
+    assert client.post("/notes/", data="x").status_code == 415
+    assert client.post("/notes/", data="{", content_type="application/json").status_code == 400
+    assert client.put("/notes/4", json={"text": "changed"}).json["text"] == "changed"
+    assert client.get("/notes/latest", follow_redirects=True).json["text"] == "changed"
+    assert client.delete("/notes/4").status_code == 204
+    for path in ("/notes/4", "/nowhere"):
+        missing = client.get(path)
+        assert missing.status_code == 404 and missing.json == {"error": "not found", "path": path}
+        assert missing.headers["X-User"] == "anonymous"
+    assert client.delete("/notes/").status_code == 405
+    client.post("/login")
+    assert client.get_cookie("session") == "abc"
