@@ -33,3 +33,16 @@ dist_snacgipy_DATA += \
 	python/snacgi/_poolwork.py \
 	python/snacgi/_runtime.py
 dist_pkgpylib_DATA = python/_snacgi.pyi
+# The commands for who develops an application.
+snacgicommandspydir = $(pkgpylibdir)/snacgi/_commands
+dist_snacgicommandspy_DATA = \
+	python/snacgi/_commands/__init__.py \
+	python/snacgi/_commands/__main__.py \
+	python/snacgi/_commands/daemon.py \
+	python/snacgi/_commands/dev.py \
+	python/snacgi/_commands/fastcgi.py \
+	python/snacgi/_commands/front.py \
+	python/snacgi/_commands/new.py \
+	python/snacgi/_commands/request.py \
+	python/snacgi/_commands/shell.py \
+	python/snacgi/_commands/watch.py

@@ -92,14 +92,15 @@ static int
 add_html_page(struct sn_buf *out, int status, const char *text, const struct sn_request *req)
 {
 	const char *reason = sn_status_reason(status);
+	const char *tag = strchr(text, '\n') ? "pre" : "p"; /* a traceback keeps its lines */
 	int rc = sn_buf_addf(out,
 	                     "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">"
-	                     "<title>%d %s</title></head>\n<body>\n<h1>%d %s</h1>\n<p>",
-	                     status, reason, status, reason);
+	                     "<title>%d %s</title></head>\n<body>\n<h1>%d %s</h1>\n<%s>",
+	                     status, reason, status, reason, tag);
 	if (rc == 0)
 		rc = add_escaped(out, text, add_html_char);
 	if (rc == 0)
-		rc = sn_buf_adds(out, "</p>\n");
+		rc = sn_buf_addf(out, "</%s>\n", tag);
 	if (rc == 0 && req)
 		rc = sn_buf_addf(out, "<p><small>Request %016" PRIx64 "</small></p>\n", req->id);
 	return rc == 0 ? sn_buf_adds(out, "</body>\n</html>\n") : rc;

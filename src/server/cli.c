@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "server/admin.h"
 #include "server/check.h"
+#include "server/command.h"
+#include "server/package.h"
 #include "server/print_config.h"
 #include "server/privilege.h"
 #include "server/process.h"
@@ -26,7 +28,8 @@ static const char usage[] =
 	"       snacgi check | routes [-c FILE] [options]\n"
 	"       snacgi print-config SERVER [-c FILE] [options]\n"
 	"       snacgi reload [-c FILE] [--pid N]\n"
-	"       snacgi --version | --help\n"
+	"       snacgi dev | request | shell | new ...        (each with --help)\n"
+	"       snacgi --version | --python-path | --help\n"
 	"\n"
 	"FastCGI and SCGI application server: endpoints in C and in Python.\n"
 	"\n"
@@ -44,11 +47,15 @@ static const char usage[] =
 	"      --queue N            waiting requests a process before 503 (default 1024)\n"
 	"      --no-supervisor      one process, no fork\n"
 	"      --pid N              the server to reload (default: that of pid_file)\n"
+	"      --private            beside a running one: no pid file, log on standard error\n"
+	"      --debug              show tracebacks to clients\n"
 	"\n"
 	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
 	"check looks the configuration, imports and routes over; routes lists the routes;\n"
 	"print-config prints a front server's configuration that fits ours;\n"
-	"reload starts workers with the code and configuration as they are now.\n"
+	"reload starts workers with the code and configuration as they are now. dev serves an\n"
+	"application while it is written, request asks it one request, shell opens a prompt in\n"
+	"it, new begins one.\n"
 	"Manuals: snacgi(8), snacgi.conf(5), snacgi-python(7), snacgi(3)\n";
 
 enum option_id {
@@ -62,6 +69,9 @@ enum option_id {
 	OPT_QUEUE,
 	OPT_NO_SUPERVISOR,
 	OPT_PID,
+	OPT_PRIVATE,
+	OPT_DEBUG,
+	OPT_PYTHON_PATH,
 	OPT_VERSION
 };
 
@@ -78,6 +88,9 @@ static const struct option options[] = {
 	{ "queue", required_argument, NULL, OPT_QUEUE },
 	{ "no-supervisor", no_argument, NULL, OPT_NO_SUPERVISOR },
 	{ "pid", required_argument, NULL, OPT_PID },
+	{ "private", no_argument, NULL, OPT_PRIVATE },
+	{ "debug", no_argument, NULL, OPT_DEBUG },
+	{ "python-path", no_argument, NULL, OPT_PYTHON_PATH },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
@@ -106,7 +119,7 @@ struct cli {
 	const char *command, *config, *server;
 	struct given *given;
 	size_t n;
-	bool no_supervisor;
+	bool no_supervisor, private, debug;
 	long pid; /* of reload; 0: not given */
 };
 
@@ -117,6 +130,17 @@ bad_usage(const char *fmt, const char *word)
 	fprintf(stderr, fmt, word);
 	fputs("; see snacgi --help\n", stderr);
 	return EXIT_USAGE;
+}
+
+/* For PYTHONPATH: where `import snacgi` finds the package of this program. */
+static int
+print_python_path(void)
+{
+	char *package = sn_package_find();
+
+	puts(package ? package : SN_PKGPYLIBDIR);
+	free(package);
+	return 0;
 }
 
 /* -1: go on; else the exit status. */
@@ -133,6 +157,7 @@ parse(struct cli *cli, int argc, char **argv)
 		switch (id) {
 		case 'c': cli->config = optarg; break;
 		case 'h': fputs(usage, stdout); return 0;
+		case OPT_PYTHON_PATH: return print_python_path();
 		case OPT_VERSION: printf("snacgi %s\n", PACKAGE_VERSION); return 0;
 		case OPT_NO_SUPERVISOR: cli->no_supervisor = true; break;
 		case OPT_PID:
@@ -140,6 +165,8 @@ parse(struct cli *cli, int argc, char **argv)
 			if (cli->pid <= 0)
 				return bad_usage("--pid wants a process id, not '%s'", optarg);
 			break;
+		case OPT_PRIVATE: cli->private = true; break;
+		case OPT_DEBUG: cli->debug = true; break;
 		case ':': return bad_usage("option %s wants a value", argv[optind - 1]);
 		case '?': return bad_usage("there is no option %s", argv[optind - 1]);
 		default: cli->given[cli->n++] = (struct given){ id, optarg }; break;
@@ -157,7 +184,8 @@ parse(struct cli *cli, int argc, char **argv)
 	for (size_t i = 0; i < SN_COUNT(commands); i++)
 		if (strcmp(cli->command, commands[i]) == 0)
 			return -1;
-	return bad_usage("there is no command '%s' (serve, check, routes, print-config, reload)", cli->command);
+	return bad_usage("there is no command '%s' (serve, check, routes, print-config, reload, dev, request, "
+	                 "shell, new)", cli->command);
 }
 
 /* All --module together replace the file's list. */
@@ -203,6 +231,20 @@ set_option(struct sn_conf *conf, const struct given *g, bool *listens, struct sn
 	return 0;
 }
 
+/* What two instances with one configuration would fight for. */
+static int
+set_private(struct sn_conf *conf, struct sn_why *why)
+{
+	static const char *const empty[] = { "pid_file", "log.file", "log.access" };
+
+	for (size_t i = 0; i < SN_COUNT(empty); i++) {
+		int rc = sn_conf_set(conf, empty[i], "", "--private", why);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int
 configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why, struct sn_why *warnings)
 {
@@ -212,6 +254,10 @@ configure(struct sn_conf *conf, const struct cli *cli, struct sn_why *why, struc
 		rc = set_option(conf, &cli->given[i], &listens, why);
 	if (rc == 0)
 		rc = set_modules(conf, cli, why);
+	if (rc == 0 && cli->debug)
+		rc = sn_conf_set(conf, "debug", "true", "--debug", why);
+	if (rc == 0 && cli->private)
+		rc = set_private(conf, why);
 	if (rc == 0)
 		rc = sn_conf_finish(conf, why);
 	if (rc == 0 && cli->no_supervisor && conf->processes != 1)
@@ -280,6 +326,9 @@ serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 int
 sn_main(int argc, char **argv, const sn_route *routes)
 {
+	if (argc > 1 && sn_command_known(argv[1]))
+		return sn_command_exec(argv);
+
 	struct cli cli = { 0 };
 	struct sn_why why = { "" }, warnings = { "" };
 	struct sn_tables tables = { .table = &routes, .n = routes ? 1 : 0 };

@@ -7,6 +7,7 @@ SN_SOURCES += \
 	src/server/check.c src/server/check.h \
 	src/server/child.c \
 	src/server/cli.c \
+	src/server/command.c src/server/command.h \
 	src/server/conn.c src/server/conn_priv.h \
 	src/server/context.h \
 	src/server/exchange.c \
@@ -18,6 +19,7 @@ SN_SOURCES += \
 	src/server/listener_carry.c \
 	src/server/listener.c src/server/listener.h src/server/listener_priv.h \
 	src/server/output.c \
+	src/server/package.c src/server/package.h \
 	src/server/print_config.c src/server/print_config.h \
 	src/server/privilege.c src/server/privilege.h \
 	src/server/process.c src/server/process.h \

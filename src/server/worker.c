@@ -6,10 +6,8 @@
  */
 #include "server/worker.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +24,7 @@
 #include "server/channel.h"
 #include "server/handover.h"
 #include "server/iothread.h"
+#include "server/package.h"
 #include "server/process.h"
 
 struct sn_worker {
@@ -39,38 +38,6 @@ struct sn_worker {
 };
 
 /* ---- Python ------------------------------------------------------------------- */
-
-/* Where the snacgi package lies: beside an uninstalled library, else as compiled in. */
-static char *
-find_package(void)
-{
-	const char *env = getenv("SNACGI_PYTHON_PATH");
-	if (env && *env)
-		return strdup(env);
-	Dl_info info;
-	char real[PATH_MAX];
-	if (!dladdr((void *)(uintptr_t)sn_worker_prepare, &info) || !info.dli_fname ||
-	    !realpath(info.dli_fname, real))
-		return NULL;
-	char *slash = strrchr(real, '/');
-	if (!slash)
-		return NULL;
-	*slash = '\0';
-	size_t len = strlen(real);
-	static const char *const up[] = { "/../python", "/../../python" }; /* X/.libs/, X/src/.libs/ */
-	if (len < 6 || strcmp(real + len - 6, "/.libs") != 0)
-		return NULL;
-	for (size_t i = 0; i < SN_COUNT(up); i++) {
-		char *dir = NULL, probe[PATH_MAX + 64];
-		snprintf(probe, sizeof(probe), "%s%s/snacgi/__init__.py", real, up[i]);
-		if (access(probe, R_OK) == 0 && asprintf(&dir, "%s%s", real, up[i]) > 0) {
-			char *clean = realpath(dir, NULL);
-			free(dir);
-			return clean;
-		}
-	}
-	return NULL;
-}
 
 /* Python starts when its directory is there or modules are named. A directory that was
  * asked for and is missing is an error. */
@@ -104,7 +71,7 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 	int rc = wants_python(conf, &wanted, why);
 	if (rc < 0 || !wanted)
 		return rc;
-	w->package_path = find_package();
+	w->package_path = sn_package_find();
 	struct sn_pyrt_options opt = {
 		.dir = conf->python.dir,
 		.modules = conf->python.modules.n ? (const char *const *)conf->python.modules.item : none,
