@@ -41,6 +41,7 @@ from ._routing import route as route
 from ._version import __version__ as __version__
 from .exceptions import BadRequest as BadRequest
 from .exceptions import HTTPException as HTTPException
+from .exceptions import HandlerTimeout as HandlerTimeout
 from .exceptions import abort as abort
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ __all__ = [
     "Blueprint",
     "BuildError",
     "HTTPException",
+    "HandlerTimeout",
     "Headers",
     "MultiDict",
     "Request",

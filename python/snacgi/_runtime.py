@@ -127,6 +127,10 @@ def close_pool(pool: Any, timeout: float) -> None:
 
 def end() -> None:
     """What Py_FinalizeEx would run of the user's: threads are joined, exit hooks called."""
+    main = threading.main_thread()
+    if main is not threading.current_thread():  # it hangs in a handler: not to be waited for
+        locks: set[Any] = getattr(threading, "_shutdown_locks", set())
+        locks.discard(getattr(main, "_tstate_lock", None))
     try:
         threading._shutdown()  # type: ignore[attr-defined]
     except Exception:

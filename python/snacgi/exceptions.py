@@ -84,6 +84,19 @@ class HTTPException(Exception):
         return f"<{type(self).__name__} '{self.code}: {self.name}'>"
 
 
+class HandlerTimeout(BaseException):
+    """Raised by the server in a handler that is over its time (``timeouts.request`` or
+    ``@route(timeout=)``), wherever it stands; the client was answered 504 already.
+
+    Not an Exception, so that ``except Exception`` does not swallow it; ``finally`` and
+    ``with`` clean up as ever. Whoever catches it must come to an end soon: a thread that
+    does not is given up. As asyncio.CancelledError, for functions that are not async.
+    """
+
+    def __str__(self) -> str:
+        return super().__str__() or "the handler is over its time"
+
+
 class BadRequest(HTTPException):
     """400: the request is malformed."""
 

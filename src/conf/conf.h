@@ -65,10 +65,10 @@ struct sn_conf {
 	struct {
 		uint64_t body;
 		size_t memory_body, params, head, send_buffer;
-		unsigned headers, connections, multiplexed, async;
+		unsigned headers, connections, multiplexed, async, stuck_threads;
 	} limits;
 	struct { /* seconds */
-		double read, queue, request, write, idle, pool, start, shutdown;
+		double read, queue, request, grace, write, idle, pool, start, shutdown;
 	} timeouts;
 	struct {
 		char *level, *file, *access, *format;

@@ -70,6 +70,10 @@ struct sn_aio {
 	bool stopping;     /* the loop has seen `closed` */
 	bool ended;        /* it was told to end */
 	bool own_tasks;    /* somebody has set a task factory */
+	struct call *stepping; /* GIL: whose handler has the loop now */
+	uint64_t steps;        /* GIL: how often a handler was given it */
+	bool injected;         /* GIL: an exception was, and has perhaps not been raised yet */
+	unsigned long ident;   /* GIL: Python's name of the thread */
 	PyObject *loop, *again, *cancel_all, *end, *call_soon, *task_type, *task_names;
 	PyObject *cancelled_error;
 
@@ -188,12 +192,34 @@ complete(struct call *c, PyObject *result)
 		end_loop(a);
 }
 
+/* What runs until step_end() is the handler's: an exception may be injected. */
+static struct call *
+step_begin(struct call *c)
+{
+	struct sn_aio *a = c->aio;
+	struct call *outer = a->stepping;
+
+	a->stepping = c;
+	a->steps++;
+	return outer;
+}
+
+static void
+step_end(struct sn_aio *a, struct call *outer)
+{
+	a->stepping = outer;
+	if (sn_unlikely(a->injected)) { /* not to hit anything else */
+		a->injected = false;
+		PyThreadState_SetAsyncExc(a->ident, NULL);
+	}
+}
+
 /* As a coroutine's send(), without the detour of StopIteration. The task's own result is
  * None always: the answer has left. */
 static PySendResult
 call_send(PyObject *self, PyObject *arg, PyObject **result)
 {
-	struct call *c = (struct call *)self;
+	struct call *c = (struct call *)self, *outer;
 	PySendResult r;
 
 	if (!c->coro) {
@@ -203,7 +229,9 @@ call_send(PyObject *self, PyObject *arg, PyObject **result)
 	}
 	if (c->req)
 		sn_board_begin(c->req->id, c->req->endpoint);
+	outer = step_begin(c);
 	r = PyIter_Send(c->coro, arg, result);
+	step_end(c->aio, outer);
 	sn_board_end();
 	if (r == PYGEN_NEXT)
 		return r;
@@ -246,7 +274,7 @@ returned_value(void)
 static PyObject *
 py_throw(PyObject *self, PyObject *args)
 {
-	struct call *c = (struct call *)self;
+	struct call *c = (struct call *)self, *outer;
 	PyObject *throw, *result;
 
 	if (!c->coro) {
@@ -256,7 +284,9 @@ py_throw(PyObject *self, PyObject *args)
 	throw = PyObject_GetAttr(c->coro, names.throw);
 	if (!throw)
 		return NULL;
+	outer = step_begin(c);
 	result = PyObject_CallObject(throw, args);
+	step_end(c->aio, outer);
 	Py_DECREF(throw);
 	if (result)
 		return result;
@@ -680,6 +710,7 @@ loop_main(void *arg)
 	PyObject *bell = method(a, M_BELL), *started = method(a, M_STARTED);
 	PyObject *ended = method(a, M_ENDED), *r = NULL;
 
+	a->ident = PyThread_get_thread_ident();
 	if (bell && started && ended)
 		r = sn_interp_call("run_loop",
 		                   Py_BuildValue("(OiOOO)", a->loop, a->efd, bell, started, ended));
@@ -875,6 +906,35 @@ sn_aio_refuse_queued(struct sn_aio *a)
 	}
 	while ((req = sn_ring_pop(a->cancels)))
 		sn_request_unref(req);
+}
+
+/* A step may be a short one that only happens to run now: only one that was there at the last
+ * look is interrupted. */
+enum sn_hold
+sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc, uint64_t *step)
+{
+	uint64_t last = *step;
+
+	*step = a->steps;
+	if (!req->executor)
+		return SN_HOLD_NOT;
+	if (!a->stepping || a->stepping != req->executor || last != a->steps)
+		return SN_HOLD_RUNS;
+	if (!a->injected)
+		a->injected = PyThreadState_SetAsyncExc(a->ident, exc) > 0;
+	return a->injected ? SN_HOLD_INJECTED : SN_HOLD_RUNS;
+}
+
+bool
+sn_aio_deaf(const struct sn_aio *a)
+{
+	return sn_ring_depth(a->cancels) || atomic_load(&a->cancel_scan);
+}
+
+bool
+sn_aio_steps(const struct sn_aio *a)
+{
+	return a->stepping != NULL;
 }
 
 void

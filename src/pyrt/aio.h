@@ -28,6 +28,14 @@ PyObject *sn_aio_loop(const struct sn_aio *a);
 bool sn_aio_join(struct sn_aio *a, int64_t deadline_ms);
 /* Answers 503 to what is queued. */
 void sn_aio_refuse_queued(struct sn_aio *a);
+/* `req` is over its time and was cancelled. Raises `exc` (a class) in its handler when that has
+ * had the loop for itself since the last look: *step tells, 0 at first. Needs the GIL. */
+enum sn_hold sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc,
+                              uint64_t *step);
+/* True while cancellations wait that the loop has not looked at. */
+bool sn_aio_deaf(const struct sn_aio *a);
+/* True while a request's handler has the loop. Needs the GIL. */
+bool sn_aio_steps(const struct sn_aio *a);
 void sn_aio_stats(const struct sn_aio *a, struct sn_pyrt_stats *out);
 /* Closes the loop; after a join that was true. Needs the GIL. */
 void sn_aio_finish(struct sn_aio *a);

@@ -16,15 +16,14 @@
  *            busy; cleared by the monitor when nothing waits.
  *   parked   (each worker) 1: not hot and not needed.
  * `hot` changes under `lock` only, which is held for a few instructions and never
- * over Python code. HOT_NONE: every worker is in a long handler; the first to
+ * over Python code. SN_HOT_NONE: every worker is in a long handler; the first to
  * return takes the token.
  *
  * Threads: any thread submits, without the GIL; workers hold it but to sleep;
  * the monitor never takes it.
  */
-#include "pyrt/dispatch.h"
+#include "pyrt/dispatch_priv.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,51 +33,10 @@
 #include "base/log.h"
 #include "pyrt/core/core.h"
 #include "pyrt/futex.h"
-#include "queue/ring.h"
 
-#define HOT_NONE (-1)
 #define TICK_NS 1000000
 #define TICK_ALONE_NS 20000000
 #define DRAIN_EVERY 64 /* requests between two looks at what sinks let go of */
-
-struct worker {
-	struct sn_dispatch *d;
-	pthread_t thread;
-	int index;
-	atomic_int parked;
-	atomic_uint seq; /* odd: in a handler */
-	unsigned since_drain;
-	/* The request in the handler, so that the stop can answer for one that never
-	 * returns. Tagged with BORROWED while it does: the worker waits that moment. */
-	_Atomic(uintptr_t) current;
-};
-
-#define BORROWED ((uintptr_t)1)
-
-struct sn_dispatch {
-	struct sn_ring *ring;
-	int64_t limit_ms;
-	unsigned nworkers, started;
-	bool monitored;
-	pthread_t monitor;
-
-	_Alignas(64) atomic_int asleep;
-	atomic_int armed;
-	atomic_int hot;
-	/* The oldest request, taken from the ring by the monitor to see its age. */
-	_Atomic(struct sn_request *) oldest;
-	atomic_bool held; /* it counts as one of those that wait */
-	atomic_bool closed;  /* no more submits */
-	atomic_bool drained; /* closed, and the ring was empty: workers end */
-
-	_Alignas(64) pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned ended; /* workers 1.. and the monitor that have left */
-	int *idle;
-	atomic_uint nidle; /* written under lock */
-	atomic_ullong rejected, expired;
-	struct worker workers[];
-};
 
 /* ---- one request ------------------------------------------------------ */
 
@@ -92,10 +50,26 @@ sn_pytarget_call(const struct sn_pytarget *t, PyObject *request)
 	                           (t->pool ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
+/* After a handler that was interrupted: nothing of that may reach the next request. */
+static void
+settle(struct sn_syncworker *w)
+{
+	if (w->injected) {
+		w->injected = false;
+		PyThreadState_SetAsyncExc(w->ident, NULL);
+	}
+	if (atomic_load(&w->held)) {
+		PyThreadState *ts = PyEval_SaveThread();
+		while (atomic_load(&w->held))
+			sn_futex_wait(&w->held, 1);
+		PyEval_RestoreThread(ts);
+	}
+}
+
 /* In a context of its own: what a handler sets in context variables (a decimal precision,
  * a logger's fields) is not the next request's, as it is not another task's. */
 static void
-call_handler(struct sn_request *req)
+call_handler(struct sn_syncworker *w, struct sn_request *req)
 {
 	const struct sn_pytarget *t = req->endpoint->target;
 	PyObject *context = PyContext_CopyCurrent();
@@ -105,8 +79,13 @@ call_handler(struct sn_request *req)
 		Py_CLEAR(context);
 	if (context)
 		request = sn_pyrequest_new(req);
-	if (request)
+	if (request) {
+		w->in_handler = true;
 		result = sn_pytarget_call(t, request);
+		w->in_handler = false;
+		if (sn_unlikely(w->injected))
+			settle(w);
+	}
 	sn_pyanswer_send(req, result, t->name);
 	if (context && PyContext_Exit(context) < 0)
 		PyErr_Clear();
@@ -115,7 +94,7 @@ call_handler(struct sn_request *req)
 }
 
 static void
-release_current(struct worker *w, uintptr_t req)
+release_current(struct sn_syncworker *w, uintptr_t req)
 {
 	uintptr_t expect = req;
 
@@ -125,7 +104,7 @@ release_current(struct worker *w, uintptr_t req)
 
 /* Not inlined: tests/perf counts what is done in here. */
 static __attribute__((noinline)) void
-run_one(struct worker *w, struct sn_request *req)
+run_one(struct sn_syncworker *w, struct sn_request *req)
 {
 	struct sn_dispatch *d = w->d;
 
@@ -133,7 +112,7 @@ run_one(struct worker *w, struct sn_request *req)
 		atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
 		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
 		sn_board_begin(req->id, req->endpoint);
-		call_handler(req);
+		call_handler(w, req);
 		sn_board_end();
 		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
 		release_current(w, (uintptr_t)req);
@@ -177,25 +156,26 @@ refuse_queued(struct sn_dispatch *d)
 
 /* ---- hot, parked, asleep ------------------------------------------------ */
 
-static void
-unpark(struct worker *w)
+void
+sn_dispatch_unpark(struct sn_syncworker *w)
 {
 	atomic_store(&w->parked, 0);
 	sn_futex_wake(&w->parked, 1);
 }
 
-/* Without the GIL. True: this worker is hot; false: all work is done. */
+/* Without the GIL. True: this worker is hot; false: all work is done, or another one works in
+ * its place. */
 static bool
-park(struct worker *w)
+park(struct sn_syncworker *w)
 {
 	struct sn_dispatch *d = w->d;
 
 	pthread_mutex_lock(&d->lock);
-	if (atomic_load(&d->drained)) {
+	if (atomic_load(&d->drained) || atomic_load(&w->given_up)) {
 		pthread_mutex_unlock(&d->lock);
 		return false;
 	}
-	if (atomic_load(&d->hot) == HOT_NONE) {
+	if (atomic_load(&d->hot) == SN_HOT_NONE) {
 		atomic_store(&d->hot, w->index);
 		pthread_mutex_unlock(&d->lock);
 		return true;
@@ -210,19 +190,19 @@ park(struct worker *w)
 
 /* The monitor's: `w` has been in one handler since the last tick. */
 static void
-hand_over(struct sn_dispatch *d, struct worker *w, unsigned seq)
+hand_over(struct sn_dispatch *d, struct sn_syncworker *w, unsigned seq)
 {
-	struct worker *next = NULL;
+	struct sn_syncworker *next = NULL;
 
 	pthread_mutex_lock(&d->lock);
 	if (atomic_load(&d->hot) == w->index && atomic_load(&w->seq) == seq) {
 		if (d->nidle)
 			next = &d->workers[d->idle[--d->nidle]];
-		atomic_store(&d->hot, next ? next->index : HOT_NONE);
+		atomic_store(&d->hot, next ? next->index : SN_HOT_NONE);
 	}
 	pthread_mutex_unlock(&d->lock);
 	if (next)
-		unpark(next);
+		sn_dispatch_unpark(next);
 }
 
 /* The ring was closed and is empty: every worker may end. */
@@ -231,8 +211,9 @@ finish(struct sn_dispatch *d)
 {
 	pthread_mutex_lock(&d->lock);
 	atomic_store(&d->drained, true);
+	pthread_cond_broadcast(&d->changed); /* worker 0 waits if it was given up */
 	while (d->nidle)
-		unpark(&d->workers[d->idle[--d->nidle]]);
+		sn_dispatch_unpark(&d->workers[d->idle[--d->nidle]]);
 	pthread_mutex_unlock(&d->lock);
 	atomic_store(&d->armed, 1); /* the monitor ends too */
 	sn_futex_wake(&d->armed, 1);
@@ -255,10 +236,11 @@ sleep_for_work(struct sn_dispatch *d)
 
 /* Holds the GIL on entry and on return. */
 static void
-worker_loop(struct worker *w)
+worker_loop(struct sn_syncworker *w)
 {
 	struct sn_dispatch *d = w->d;
 
+	w->ident = PyThread_get_thread_ident();
 	for (;;) {
 		struct sn_request *req;
 		PyThreadState *ts;
@@ -291,11 +273,17 @@ worker_loop(struct worker *w)
 
 /* ---- threads -------------------------------------------------------------- */
 
+/* `w` NULL: the monitor. */
 static void
-leave(struct sn_dispatch *d)
+leave(struct sn_dispatch *d, struct sn_syncworker *w)
 {
 	pthread_mutex_lock(&d->lock);
-	d->ended++;
+	if (w && atomic_load(&w->given_up))
+		d->stuck--;
+	else
+		d->alive--;
+	if (w)
+		w->left = true;
 	pthread_cond_broadcast(&d->changed);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -303,13 +291,13 @@ leave(struct sn_dispatch *d)
 static void *
 worker_main(void *arg)
 {
-	struct worker *w = arg;
+	struct sn_syncworker *w = arg;
 	PyGILState_STATE gil;
 
 	gil = PyGILState_Ensure();
 	worker_loop(w);
 	PyGILState_Release(gil);
-	leave(w->d);
+	leave(w->d, w);
 	return NULL;
 }
 
@@ -362,7 +350,7 @@ nap(const struct sn_dispatch *d)
 static void
 watch(struct sn_dispatch *d)
 {
-	int last = HOT_NONE;
+	int last = SN_HOT_NONE;
 	unsigned last_seq = 0;
 
 	for (;;) {
@@ -374,9 +362,9 @@ watch(struct sn_dispatch *d)
 		if (atomic_load(&d->drained) || !has_work(d))
 			return;
 		hot = atomic_load(&d->hot);
-		seq = hot == HOT_NONE ? 0 : atomic_load(&d->workers[hot].seq);
-		stuck = hot == HOT_NONE || (hot == last && seq == last_seq && (seq & 1));
-		if (stuck && hot != HOT_NONE)
+		seq = hot == SN_HOT_NONE ? 0 : atomic_load(&d->workers[hot].seq);
+		stuck = hot == SN_HOT_NONE || (hot == last && seq == last_seq && (seq & 1));
+		if (stuck && hot != SN_HOT_NONE)
 			hand_over(d, &d->workers[hot], seq);
 		if (stuck && d->limit_ms > 0 && atomic_load(&d->nidle) == 0)
 			expire(d);
@@ -403,7 +391,7 @@ monitor_main(void *arg)
 		if (has_work(d) && !atomic_load(&d->asleep))
 			atomic_store(&d->armed, 1);
 	}
-	leave(d);
+	leave(d, NULL);
 	return NULL;
 }
 
@@ -423,28 +411,51 @@ watched(const struct sn_dispatch *d)
 }
 
 int
-sn_dispatch_start(struct sn_dispatch *d)
+sn_dispatch_spawn(struct sn_dispatch *d, unsigned index)
 {
+	struct sn_syncworker *w = &d->workers[index];
 	char name[16];
 
-	for (unsigned i = 1; i < d->nworkers; i++) {
-		snprintf(name, sizeof(name), "sn-python-%u", i % 100000);
-		if (spawn(&d->workers[i].thread, worker_main, &d->workers[i], name) < 0)
-			return SN_ENOMEM;
-		d->started++;
-	}
-	if (watched(d)) {
-		if (spawn(&d->monitor, monitor_main, d, "sn-py-monitor") < 0)
-			return SN_ENOMEM;
-		d->monitored = true;
-	}
+	snprintf(name, sizeof(name), "sn-python-%u", index % 100000);
+	w->left = false;
+	atomic_store(&w->given_up, false);
+	if (spawn(&w->thread, worker_main, w, name) < 0)
+		return SN_ENOMEM;
+	w->joinable = true;
+	d->alive++;
 	return 0;
+}
+
+int
+sn_dispatch_start(struct sn_dispatch *d)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&d->lock);
+	for (unsigned i = 1; rc == 0 && i < d->nworkers; i++)
+		rc = sn_dispatch_spawn(d, i);
+	if (rc == 0 && watched(d)) {
+		rc = spawn(&d->monitor, monitor_main, d, "sn-py-monitor");
+		d->monitored = rc == 0;
+		d->alive += rc == 0;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return rc;
 }
 
 void
 sn_dispatch_run(struct sn_dispatch *d)
 {
-	worker_loop(&d->workers[0]);
+	struct sn_syncworker *w = &d->workers[0];
+	PyThreadState *ts;
+
+	worker_loop(w);
+	if (!atomic_load(&w->given_up))
+		return;
+	ts = PyEval_SaveThread();
+	leave(d, w); /* it is back, but others do its work */
+	sn_dispatch_await_end(d, INT64_MAX / 2);
+	PyEval_RestoreThread(ts);
 }
 
 static struct timespec
@@ -454,10 +465,24 @@ timespec_of(int64_t ms)
 }
 
 bool
+sn_dispatch_await_end(struct sn_dispatch *d, int64_t deadline_ms)
+{
+	struct timespec until = timespec_of(deadline_ms);
+	bool drained;
+	int rc = 0;
+
+	pthread_mutex_lock(&d->lock);
+	while (!(drained = atomic_load(&d->drained)) && rc == 0)
+		rc = pthread_cond_timedwait(&d->changed, &d->lock, &until);
+	pthread_mutex_unlock(&d->lock);
+	return drained;
+}
+
+int
 sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
 {
 	struct timespec until = timespec_of(deadline_ms);
-	unsigned all = d->started + d->monitored;
+	bool late, stuck;
 	int rc = 0;
 
 	if (!atomic_load(&d->drained)) { /* a start that failed half-way */
@@ -465,28 +490,33 @@ sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
 		finish(d);
 	}
 	pthread_mutex_lock(&d->lock);
-	while (d->ended < all && rc == 0)
+	while (d->alive && rc == 0)
 		rc = pthread_cond_timedwait(&d->changed, &d->lock, &until);
-	all -= d->ended;
+	late = d->alive;
+	stuck = d->stuck;
+	for (unsigned i = 1; !late && i < d->slots; i++) {
+		struct sn_syncworker *w = &d->workers[i];
+		if (w->joinable && w->left)
+			pthread_join(w->thread, NULL);
+		w->joinable &= !w->left;
+	}
 	pthread_mutex_unlock(&d->lock);
-	if (all)
-		return false;
-	for (unsigned i = 1; i <= d->started; i++)
-		pthread_join(d->workers[i].thread, NULL);
+	if (late)
+		return SN_EGONE;
 	if (d->monitored)
 		pthread_join(d->monitor, NULL);
-	d->started = 0;
 	d->monitored = false;
-	d->ended = 0;
-	return true;
+	return stuck ? SN_EAGAIN : 0;
 }
 
 /* ---- from outside ------------------------------------------------------------ */
 
 int
-sn_dispatch_new(struct sn_dispatch **out, unsigned workers, size_t queue, int64_t queue_timeout_ms)
+sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, size_t queue,
+                int64_t queue_timeout_ms)
 {
-	size_t size = sizeof(struct sn_dispatch) + workers * sizeof(struct worker);
+	unsigned slots = workers + max_stuck;
+	size_t size = sizeof(struct sn_dispatch) + slots * sizeof(struct sn_syncworker);
 	pthread_condattr_t attr;
 	struct sn_dispatch *d = aligned_alloc(64, (size + 63) / 64 * 64);
 
@@ -507,9 +537,10 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, size_t queue, int64_
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&d->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	d->nworkers = workers;
+	d->nworkers = d->slots = workers;
+	d->max_stuck = max_stuck;
 	d->limit_ms = queue_timeout_ms;
-	for (unsigned i = 0; i < workers; i++) {
+	for (unsigned i = 0; i < slots; i++) {
 		d->workers[i].d = d;
 		d->workers[i].index = (int)i;
 	}
@@ -552,12 +583,12 @@ void
 sn_dispatch_refuse_all(struct sn_dispatch *d)
 {
 	refuse_queued(d);
-	for (unsigned i = 0; i < d->nworkers; i++) {
-		struct worker *w = &d->workers[i];
+	for (unsigned i = 0; i < atomic_load(&d->slots); i++) {
+		struct sn_syncworker *w = &d->workers[i];
 		uintptr_t req = atomic_load(&w->current);
 
-		if (!req || (req & BORROWED) ||
-		    !atomic_compare_exchange_strong(&w->current, &req, req | BORROWED))
+		if (!req || (req & SN_BORROWED) ||
+		    !atomic_compare_exchange_strong(&w->current, &req, req | SN_BORROWED))
 			continue;
 		sn_pyrt_refuse((struct sn_request *)req, "The server is stopping.");
 		atomic_store(&w->current, req);
@@ -574,8 +605,9 @@ sn_dispatch_stats(const struct sn_dispatch *d, struct sn_pyrt_stats *out)
 	out->sync_peak = ring.peak;
 	out->rejected += atomic_load(&d->rejected);
 	out->expired += atomic_load(&d->expired);
-	for (unsigned i = 0; i < d->nworkers; i++)
-		out->dispatch_busy += atomic_load(&d->workers[i].seq) & 1;
+	for (unsigned i = 0; i < atomic_load(&d->slots); i++)
+		if (!atomic_load(&d->workers[i].given_up))
+			out->dispatch_busy += atomic_load(&d->workers[i].seq) & 1;
 }
 
 void

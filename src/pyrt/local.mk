@@ -22,9 +22,11 @@ SN_SOURCES += \
 	src/pyrt/pyrt_priv.h \
 	src/pyrt/futex.h \
 	src/pyrt/aio.c src/pyrt/aio.h \
-	src/pyrt/dispatch.c src/pyrt/dispatch.h \
+	src/pyrt/dispatch.c src/pyrt/dispatch.h src/pyrt/dispatch_priv.h \
+	src/pyrt/enforce.c src/pyrt/enforce.h \
 	src/pyrt/interp.c src/pyrt/interp.h \
 	src/pyrt/modules.c src/pyrt/modules.h \
 	src/pyrt/pyrt.c \
 	src/pyrt/routes.c src/pyrt/routes.h \
+	src/pyrt/stuck.c \
 	src/pyrt/venv.c src/pyrt/venv.h

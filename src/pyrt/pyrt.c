@@ -28,15 +28,17 @@
 #include "pyrt/aio.h"
 #include "pyrt/core/core.h"
 #include "pyrt/dispatch.h"
+#include "pyrt/enforce.h"
 #include "pyrt/interp.h"
 #include "pyrt/modules.h"
 #include "pyrt/routes.h"
 
 #define HOOKS_GRACE 5000  /* ms for the user's threads and exit hooks, after all answers */
 #define POOL_GRACE 5000   /* ms for the pool's workers to leave, after all answers */
+#define LOOK_MS 100       /* between two looks at whether the runtime thread hangs */
 #define FAILED_GRACE 5000 /* ms to take down what a failed start had begun */
 
-enum state { STARTING, READY, FAILED, ANSWERED, ENDED };
+enum state { STARTING, READY, FAILED, ANSWERED, LEFT, ENDED };
 
 struct sn_pyrt {
 	pthread_t thread;
@@ -55,6 +57,10 @@ struct sn_pyrt {
 	struct sn_pyroutes routes;
 	struct sn_dispatch *dispatch;
 	struct sn_aio *aio; /* NULL: no async route */
+	struct sn_enforcer *enforcer;
+	atomic_bool hangs;   /* no Python code can run any more */
+	atomic_bool winding; /* somebody takes everything down */
+	pthread_t ender;     /* in place of a runtime thread that hangs; 0: none */
 	PyObject *pool;     /* NULL: no pool route */
 	unsigned pool_workers;
 	char version[256];
@@ -202,7 +208,7 @@ start_lanes(struct sn_pyrt *rt)
 	unsigned workers = serve && rt->routes.sync ? opt->dispatch_workers : 1;
 	int rc;
 
-	if (sn_dispatch_new(&rt->dispatch, workers, opt->queue, limit) < 0)
+	if (sn_dispatch_new(&rt->dispatch, workers, serve ? opt->max_stuck : 0, opt->queue, limit) < 0)
 		return sn_why_set(rt->why, SN_ENOMEM, "out of memory: Python's queue of %zu", opt->queue);
 	if (!serve)
 		return 0;
@@ -212,6 +218,8 @@ start_lanes(struct sn_pyrt *rt)
 		if (rc == 0)
 			rc = sn_aio_start(rt->aio, opt->loop, rt->why);
 	}
+	if (rc == 0)
+		rc = sn_enforcer_start(&rt->enforcer, rt->dispatch, rt->aio, sn_clock_ms_of(opt->grace), rt->why);
 	if (rc == 0 && sn_dispatch_start(rt->dispatch) < 0)
 		rc = sn_why_set(rt->why, SN_ENOMEM, "Python's dispatch threads could not be started");
 	return rc == 0 ? start_life(rt) : rc;
@@ -261,24 +269,28 @@ call_quietly(const char *name, PyObject *args, const char *what)
 	Py_XDECREF(r);
 }
 
-/* Handlers have ended, or the deadline has passed. False: some have not. */
-static bool
+/* Handlers have ended (0), or the deadline has passed (SN_EGONE); SN_EAGAIN: all but those that
+ * were given up long ago. */
+static int
 join_lanes(struct sn_pyrt *rt)
 {
 	int64_t deadline = atomic_load(&rt->deadline_ms);
 	PyThreadState *ts = PyEval_SaveThread();
-	bool sync = !rt->dispatch || sn_dispatch_join(rt->dispatch, deadline), async;
+	int sync = rt->dispatch ? sn_dispatch_join(rt->dispatch, deadline) : 0;
+	bool async;
 
 	PyEval_RestoreThread(ts);
 	call_quietly("lanes_ended", PyTuple_New(0), "The application's end could not begin");
 	ts = PyEval_SaveThread();
 	async = !rt->aio || sn_aio_join(rt->aio, deadline);
-	if (!sync)
+	if (sync == SN_EGONE)
 		sn_dispatch_refuse_all(rt->dispatch);
 	if (!async)
 		sn_aio_refuse_queued(rt->aio);
+	if (rt->enforcer)
+		sn_enforcer_stop(rt->enforcer);
 	PyEval_RestoreThread(ts);
-	return sync && async;
+	return async ? sync : SN_EGONE;
 }
 
 static void
@@ -294,22 +306,23 @@ close_pool(struct sn_pyrt *rt)
 	             "The process pool could not be closed");
 }
 
-/* Holds the GIL. False: threads of ours are left, and nothing may be freed. */
-static bool
+/* Holds the GIL. Not 0: threads of ours are left, as join_lanes() says, and nothing may be
+ * freed. */
+static int
 take_down(struct sn_pyrt *rt)
 {
-	bool all;
+	int rc;
 
 	if (rt->aio)
 		sn_aio_close(rt->aio, atomic_load(&rt->deadline_ms));
-	all = join_lanes(rt);
-	if (all)
+	rc = join_lanes(rt);
+	if (rc != SN_EGONE)
 		call_quietly("end_life", PyTuple_New(0), "The application's end failed (on_shutdown)");
 	close_pool(rt);
-	if (rt->aio && all)
+	if (rt->aio && rc != SN_EGONE)
 		sn_aio_finish(rt->aio);
 	sn_pycore_drain();
-	return all;
+	return rc;
 }
 
 /* Nothing that bring_up() had begun is left, but where a thread hangs. */
@@ -321,18 +334,61 @@ clean_up_failed(struct sn_pyrt *rt)
 	if (!Py_IsInitialized() || !PyGILState_GetThisThreadState())
 		return; /* Python did not start, or is not ours */
 	atomic_store(&rt->deadline_ms, sn_clock_ms() + FAILED_GRACE);
-	all = take_down(rt);
+	all = take_down(rt) == 0;
 	if (all && rt->version[0])
 		call_quietly("end", PyTuple_New(0), "Python's exit hooks failed");
 	rt->left_behind = !all;
 	PyEval_SaveThread();
 }
 
+/* Holds the GIL, and lets go of it. Once: the runtime thread does it, or the one in its place. */
+static void
+wind_up(struct sn_pyrt *rt)
+{
+	int rc;
+
+	if (!atomic_exchange(&rt->winding, true)) {
+		rc = take_down(rt);
+		set_state(rt, ANSWERED);
+		if (rc != SN_EGONE)
+			call_quietly("end", PyTuple_New(0), "Python's exit hooks failed");
+		PyEval_SaveThread();
+		if (rc != SN_EGONE)
+			set_state(rt, rc == 0 ? ENDED : LEFT);
+	} else {
+		PyEval_SaveThread();
+	}
+}
+
+static void *
+ender_main(void *arg)
+{
+	struct sn_pyrt *rt = arg;
+
+	sn_dispatch_await_end(rt->dispatch, atomic_load(&rt->deadline_ms));
+	PyGILState_Ensure();
+	wind_up(rt);
+	return NULL;
+}
+
+/* The runtime thread hangs in a handler: everything else is ended properly without it. */
+static void
+replace_runtime_thread(struct sn_pyrt *rt)
+{
+	if (rt->ender || atomic_load(&rt->hangs) || !sn_dispatch_lost_first(rt->dispatch))
+		return;
+	if (pthread_create(&rt->ender, NULL, ender_main, rt) != 0) {
+		rt->ender = 0;
+		return;
+	}
+	pthread_setname_np(rt->ender, "sn-py-ender");
+	pthread_detach(rt->ender);
+}
+
 static void *
 runtime_main(void *arg)
 {
 	struct sn_pyrt *rt = arg;
-	bool all;
 
 	rt->start_rc = bring_up(rt);
 	if (rt->start_rc < 0) {
@@ -342,13 +398,7 @@ runtime_main(void *arg)
 	}
 	set_state(rt, READY);
 	sn_dispatch_run(rt->dispatch);
-	all = take_down(rt);
-	set_state(rt, ANSWERED);
-	if (all)
-		call_quietly("end", PyTuple_New(0), "Python's exit hooks failed");
-	PyEval_SaveThread();
-	if (all)
-		set_state(rt, ENDED);
+	wind_up(rt);
 	return NULL;
 }
 
@@ -425,6 +475,8 @@ sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
 {
 	int rc;
 
+	if (sn_unlikely(atomic_load_explicit(&rt->hangs, memory_order_relaxed)))
+		return SN_EGONE;
 	sn_request_ref(req);
 	req->queued_ms = sn_clock_ms();
 	if (!is_async(req))
@@ -441,6 +493,18 @@ sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req)
 {
 	if (is_async(req) && rt->aio)
 		sn_aio_cancel(rt->aio, req);
+	if (atomic_load_explicit(&req->marks, memory_order_relaxed) & SN_MARK_TIMEOUT)
+		sn_enforcer_late(rt->enforcer, req);
+}
+
+const char *
+sn_pyrt_hangs(struct sn_pyrt *rt, bool *all)
+{
+	const char *what = rt->enforcer ? sn_enforcer_hangs(rt->enforcer, all) : NULL;
+
+	if (what && *all)
+		atomic_store(&rt->hangs, true);
+	return what;
 }
 
 int
@@ -488,23 +552,28 @@ give_up_at(const struct sn_pyrt *rt, int64_t deadline_ms)
 int
 sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 {
-	bool answered, ended;
+	bool answered, left, ended;
 
 	atomic_store(&rt->deadline_ms, deadline_ms);
 	if (rt->aio)
 		sn_aio_close(rt->aio, deadline_ms);
 	sn_dispatch_close(rt->dispatch);
 	pthread_mutex_lock(&rt->lock);
-	while (rt->state != ENDED) {
-		int64_t at = give_up_at(rt, deadline_ms);
-		struct timespec until = { .tv_sec = at / 1000, .tv_nsec = (at % 1000) * 1000000 };
+	while (rt->state < LEFT && !atomic_load(&rt->hangs)) {
+		int64_t now = sn_clock_ms(), at = give_up_at(rt, deadline_ms);
+		struct timespec until;
 
-		if (sn_clock_ms() >= at)
+		if (now >= at)
 			break;
+		replace_runtime_thread(rt);
+		if (rt->state == READY && at > now + LOOK_MS)
+			at = now + LOOK_MS;
+		until = (struct timespec){ .tv_sec = at / 1000, .tv_nsec = (at % 1000) * 1000000 };
 		pthread_cond_timedwait(&rt->changed, &rt->lock, &until);
 	}
 	ended = rt->state == ENDED;
-	answered = ended || rt->state == ANSWERED;
+	left = rt->state == LEFT;
+	answered = ended || left || rt->state == ANSWERED;
 	pthread_mutex_unlock(&rt->lock);
 	if (ended) {
 		pthread_join(rt->thread, NULL);
@@ -516,9 +585,10 @@ sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 		if (rt->aio)
 			sn_aio_refuse_queued(rt->aio);
 	}
-	sn_log_warning("Python: %s; the end of the process will end it", answered
-	               ? "a thread or an exit hook of the application does not end"
-	               : "a handler has not returned by the deadline");
+	sn_log_warning("Python: %s; the end of the process will end it",
+	               left      ? "a handler that was given up has not returned"
+	               : answered ? "a thread or an exit hook of the application does not end"
+	                          : "a handler has not returned by the deadline");
 	return SN_EAGAIN;
 }
 
@@ -539,6 +609,7 @@ sn_pyrt_free(struct sn_pyrt *rt)
 		pthread_join(rt->thread, NULL);
 	sn_dispatch_free(rt->dispatch);
 	sn_aio_free(rt->aio);
+	sn_enforcer_free(rt->enforcer);
 	sn_pyroutes_free(&rt->routes);
 	sn_modules_free(rt->modules);
 	pthread_cond_destroy(&rt->changed);

@@ -31,6 +31,8 @@ struct sn_pyrt_options {
 	double request_timeout;     /* seconds; 0: none. The sink answers 504 on time; the
 	                               runtime cancels what it can */
 	double queue_timeout;       /* seconds in a ring before a request is answered 503 unexecuted */
+	double grace;               /* seconds in which a handler that is over its time must end */
+	unsigned max_stuck;         /* threads that may be replaced because theirs does not */
 };
 
 struct sn_pyrt_stats {
@@ -56,8 +58,13 @@ const char *sn_pyrt_version(const struct sn_pyrt *rt);
  * full; SN_EGONE: stopping. The answer comes through req->sink. */
 int sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req);
 /* Hint from an I/O thread, without the GIL: req was marked gone or timed out while the
- * runtime had it. An async handler's task is cancelled. */
+ * runtime had it. An async handler's task is cancelled; one that is over its time is
+ * interrupted, and its thread replaced if that does not help. */
 void sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req);
+/* What hangs so that only a new process helps, as a text that stays; NULL: nothing. *all: no
+ * Python code can run any more (the GIL is held for ever), nothing is taken from now on, and
+ * what the runtime has is to be answered by the caller. Any thread, without the GIL. */
+const char *sn_pyrt_hangs(struct sn_pyrt *rt, bool *all);
 /* Findings of `snacgi check` about the Python side, one call a finding: handlers that
  * cannot be pickled, and so on. Each text ends with the mend. */
 int sn_pyrt_check(struct sn_pyrt *rt, void (*finding)(void *arg, const char *text), void *arg);

@@ -20,6 +20,13 @@ struct sn_pytarget {
 /* Calls the handler: new reference, or NULL with an exception. */
 PyObject *sn_pytarget_call(const struct sn_pytarget *t, PyObject *request);
 
+/* How a request stands that is over its time. */
+enum sn_hold {
+	SN_HOLD_NOT,      /* the request is not in a handler any more */
+	SN_HOLD_RUNS,     /* it is */
+	SN_HOLD_INJECTED, /* it is, with an exception on its way */
+};
+
 /* Answers 503 with Retry-After without Python; any thread, no GIL needed. Keeps `req`. */
 void sn_pyrt_refuse(struct sn_request *req, const char *text);
 /* True: the handler of `req` is to be run now. False: its peer is gone, it was answered, or it

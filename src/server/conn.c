@@ -125,7 +125,7 @@ let_go(struct sn_exchange *x)
 	sn_conn_unlock(c);
 	sn_sink_room(x);
 	sn_sink_end_pull(x);
-	if (req && sn_request_marked(req))
+	if (req && (atomic_load_explicit(&req->marks, memory_order_relaxed) & SN_MARK_GONE))
 		sn_exchange_cancel(x, req);
 	sn_request_unref(req);
 	sn_buf_free(&x->params);

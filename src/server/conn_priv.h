@@ -154,6 +154,7 @@ struct sn_iothread {
 	int64_t paused_until;
 	int64_t last_accept_log;
 	atomic_bool want_accept, want_drain, want_stop;
+	atomic_bool want_python_given_up;
 	atomic_bool deaf; /* does not look at the listeners any more */
 	bool draining;
 	pthread_mutex_t inbox_mtx;
@@ -252,6 +253,8 @@ sn_exchange_of(struct sn_wire_stream *stream)
 int64_t sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep);
 /* io: answers for an executor that is late, or sets the timer for the next look. */
 void sn_timeout_look(struct sn_exchange *x);
+/* io: Python does not run any more: answers for it. */
+void sn_timeout_python_hangs(struct sn_exchange *x);
 
 /* ---- output.c ------------------------------------------------------------- */
 

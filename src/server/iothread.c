@@ -233,8 +233,24 @@ bury(struct sn_iothread *io)
 }
 
 static void
+give_up_python(struct sn_iothread *io)
+{
+	for (struct sn_conn *c = io->conns, *next; c; c = next) {
+		next = c->next;
+		for (struct sn_exchange *x = c->active, *after; x; x = after) {
+			after = x->next;
+			sn_timeout_python_hangs(x);
+		}
+		sn_conn_after(c);
+	}
+}
+
+static void
 obey(struct sn_iothread *io)
 {
+	if (sn_unlikely(atomic_load_explicit(&io->want_python_given_up, memory_order_relaxed)) &&
+	    atomic_exchange(&io->want_python_given_up, false))
+		give_up_python(io);
 	if (atomic_load(&io->want_drain) && !io->draining) {
 		io->draining = true;
 		watch_listeners(io, false);
@@ -373,6 +389,13 @@ void
 sn_iothread_drain(struct sn_iothread *io)
 {
 	atomic_store(&io->want_drain, true);
+	eventfd_write(io->wake, 1);
+}
+
+void
+sn_iothread_give_up_python(struct sn_iothread *io)
+{
+	atomic_store(&io->want_python_given_up, true);
 	eventfd_write(io->wake, 1);
 }
 

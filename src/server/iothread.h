@@ -22,6 +22,8 @@ struct sn_iothread *sn_iothread_least_loaded(const struct sn_context *ctx);
 void sn_iothread_drain(struct sn_iothread *io);
 /* After a drain: true once the thread does not touch the listeners any more. */
 bool sn_iothread_deaf(const struct sn_iothread *io);
+/* Python runs no code any more: what it has is answered 504. Any thread. */
+void sn_iothread_give_up_python(struct sn_iothread *io);
 /* Cuts what is left, ends and joins the thread, frees it. */
 void sn_iothread_stop(struct sn_iothread *io);
 const struct sn_counters *sn_iothread_counters(const struct sn_iothread *io);

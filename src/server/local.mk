@@ -32,5 +32,6 @@ SN_SOURCES += \
 	src/server/supervisor.c src/server/supervisor.h src/server/supervisor_priv.h \
 	src/server/timeout.c \
 	src/server/timer.c src/server/timer.h \
+	src/server/watchdog.c src/server/watchdog.h \
 	src/server/worker.c src/server/worker.h \
 	src/server/workerproc.c

@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 /* Exit status of a worker that was replaced because something in it hangs. */
-#define SN_EXIT_STUCK 4
+#define SN_EXIT_STUCK 5
 
 enum sn_recycle {
 	SN_RECYCLE_NOT,

@@ -79,3 +79,17 @@ sn_timeout_look(struct sn_exchange *x)
 out:
 	sn_request_unref(req);
 }
+
+void
+sn_timeout_python_hangs(struct sn_exchange *x)
+{
+	enum sn_ex_state state = sn_exchange_state(x);
+	if (!x->remote || !x->req || !x->req->endpoint || x->req->endpoint->lane < SN_LANE_SYNC)
+		return;
+	struct sn_request *req = sn_request_ref(x->req);
+	if (state == SN_EX_RUNNING && sn_sink_error(x, 504, "Python hangs; the process is being replaced", 0) == 0)
+		atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
+	else if (state == SN_EX_STREAMING)
+		sn_conn_sink.cut(req); /* its end would never come */
+	sn_request_unref(req);
+}

@@ -26,12 +26,14 @@
 #include "server/iothread.h"
 #include "server/package.h"
 #include "server/process.h"
+#include "server/watchdog.h"
 
 struct sn_worker {
 	struct sn_context ctx;
 	struct sn_matcher *native_matcher, *python_matcher;
 	char *package_path;
 	struct sn_listeners *listeners;
+	struct sn_watchdog *watchdog;
 	sn_stats last; /* once stopped */
 	bool retiring; /* another worker has our place */
 	bool stopped;
@@ -90,6 +92,8 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 		.check_only = check_only,
 		.request_timeout = conf->timeouts.request,
 		.queue_timeout = conf->timeouts.queue,
+		.grace = conf->timeouts.grace,
+		.max_stuck = conf->limits.stuck_threads,
 	};
 	return sn_pyrt_start(&w->ctx.py, &opt, why);
 }
@@ -258,7 +262,7 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 	ctx->nio = conf->io_threads;
 	for (unsigned i = 0; i < ctx->nio; i++)
 		sn_iothread_accept(ctx->io[i]);
-	return 0;
+	return sn_watchdog_start(&w->watchdog, ctx, why);
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
@@ -299,6 +303,8 @@ sn_worker_stop(struct sn_worker *w, int64_t ms, bool (*hurry)(void *arg), void *
 	int64_t now = sn_clock_ms(), deadline = now + ms;
 	/* the last part is for ending what did not end by itself */
 	drain(w, deadline - (ms / 10 < 2000 ? ms / 10 : 2000), hurry, arg);
+	sn_watchdog_stop(w->watchdog);
+	w->watchdog = NULL;
 	bool left = ctx->nio && atomic_load(&ctx->connections);
 	if (left)
 		sn_log_warning("stopping with %u connections still open", atomic_load(&ctx->connections));

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator
 
 import fcgi
 import pytest
-from daemon import Daemon, wait_until
+from daemon import Daemon, alive, threads, wait_until
 from wire import environ
 
 Snacgi = Callable[..., Daemon]
@@ -115,3 +115,170 @@ def test_native_handlers_on_blocking_threads_have_the_same_time(snacgi: Snacgi, 
     assert daemon.get(f"/native/wait?gate={gate.path}").status == 504
     daemon.wait_log("no answer from .* within timeouts.request; answered 504")
     native_answers(daemon)
+
+
+# ---- handlers are ended ---------------------------------------------------------------
+
+
+def ended(gate: Gate, count: int = 1) -> list[str]:
+    """What handlers have written on their way out, once there are `count` lines."""
+    file = gate.path.with_name(gate.path.name + ".ended")
+    wait_until(lambda: file.exists() and len(file.read_text().splitlines()) >= count, "a handler that was ended")
+    return file.read_text().splitlines()
+
+
+@pytest.mark.parametrize("target", ["/spin", "/async/spin"])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_handler_on_the_cpu_is_ended(snacgi: Snacgi, gate: Gate, target: str, workers: int) -> None:
+    """The exception arrives in it, its finally runs, and its thread (or the loop) is free."""
+    daemon = start(snacgi, {"request": 0.3, "grace": LONG}, conf={"python": {"dispatch_workers": workers}})
+    for n in range(3):
+        assert daemon.get(f"{target}?gate={gate.path}").status == 504
+        native_answers(daemon)
+        assert ended(gate, n + 1) == ["spin"] * (n + 1)
+        assert daemon.get("/quick").json() == {"pid": daemon.worker}
+        assert daemon.get("/async/quick").json() == {"pid": daemon.worker}
+    daemon.wait_log(r"spin was over its time and was ended here:\n(.*\n)*.*HandlerTimeout")
+
+
+def test_a_handler_that_swallows_it_loses_its_thread(snacgi: Snacgi, gate: Gate) -> None:
+    """Another thread takes its place, so that the only worker is there again; when the
+    handler returns in the end, its thread goes."""
+    daemon = start(snacgi, {"request": 0.3, "grace": 0.2}, conf={"python": {"dispatch_workers": 1}})
+    assert daemon.get("/quick").status == 200
+    assert daemon.get("/async/quick").status == 200
+    before = threads(daemon.worker)
+    stuck = daemon.get(f"/stubborn?gate={gate.path}")
+    assert stuck.status == 504
+    assert daemon.get("/quick").json() == {"pid": daemon.worker}
+    assert ended(gate) == ["HandlerTimeout"]
+    daemon.wait_log("its thread is given up and another one takes its place")
+    assert threads(daemon.worker) == before + 1
+    native_answers(daemon)
+    gate.open()
+    for n in range(20):
+        assert daemon.get("/quick").status == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_handler_that_blocks_in_c_loses_its_thread(snacgi: Snacgi, gate: Gate, workers: int) -> None:
+    """Nothing can end it; the server stops nevertheless, with what is left to the end of the
+    process."""
+    daemon = start(snacgi, {"request": 0.3, "grace": 0.2}, conf={"python": {"dispatch_workers": workers}})
+    for n in range(3):
+        assert daemon.get(f"/in-c?gate={gate.path}{n}").status == 504
+        daemon.wait_log(f"(its thread is given up(.*\n)*.*){{{n + 1}}}")
+        assert [daemon.get("/quick").json() for _ in range(5)] == [{"pid": daemon.worker}] * 5
+        native_answers(daemon)
+    daemon.stop()
+    assert "has not returned" in daemon.log()
+
+
+def test_threads_that_come_back_are_used_again(snacgi: Snacgi, gate: Gate) -> None:
+    """More handlers are given up than threads may hang, one after the other."""
+    daemon = start(snacgi, {"request": 0.2, "grace": 0.1},
+                   conf={"python": {"dispatch_workers": 1}, "limits": {"stuck_threads": 1}})
+    for n in range(4):
+        one = Gate(gate.path.with_name(f"gate{n}"))
+        assert daemon.get(f"/stubborn?gate={one.path}").status == 504
+        daemon.wait_log(f"(its thread is given up(.*\n)*.*){{{n + 1}}}")
+        count = threads(daemon.worker)
+        one.open()
+        wait_until(lambda: threads(daemon.worker) < count or n == 0, "the end of the thread")
+        assert daemon.get("/quick").status == 200
+        if n == 0:  # the first one is Python's main thread, which stays
+            break
+
+
+def test_late_exceptions_hit_nobody_else(snacgi: Snacgi, gate: Gate) -> None:
+    """Handlers that end at about their time: whatever is injected is taken back."""
+    daemon = start(snacgi, {"request": 0.1, "grace": LONG}, conf={"python": {"dispatch_workers": 1}})
+    statuses = set()
+    for n in range(40):
+        statuses.add(daemon.get(f"/late/{95 + n % 12 * 5}").status)
+        assert daemon.get("/quick").json() == {"pid": daemon.worker}
+        assert daemon.get("/async/quick").json() == {"pid": daemon.worker}
+    assert statuses <= {200, 504} and 504 in statuses
+    assert "failed:" not in daemon.log()
+
+
+@pytest.mark.parametrize("lane", ["", "/async"])
+def test_pool_work_is_killed(snacgi: Snacgi, gate: Gate, lane: str) -> None:
+    """The process that works for a handler over its time is killed and replaced; the handler
+    is ended, and its thread serves on."""
+    daemon = start(snacgi, {"request": 1.5, "grace": LONG},
+                   conf={"python": {"dispatch_workers": 1, "pool_workers": 1}})
+    pid = daemon.get("/pool/pid").json()["pid"]
+    assert daemon.get(f"{lane}/pool/wait?gate={gate.path}").status == 504
+    assert gate.here.exists()
+    wait_until(lambda: not alive(pid), "the end of the process")
+    assert daemon.get("/quick").status == 200
+    answer = daemon.get("/pool/pid")
+    assert answer.status == 200 and answer.json()["pid"] != pid
+    native_answers(daemon)
+
+
+def test_a_task_that_swallows_its_cancellation_goes_on(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {"request": 0.2, "grace": 0.2})
+    assert daemon.get(f"/async/wait-after-cancel?gate={gate.path}").status == 504
+    assert ended(gate) == ["CancelledError"]
+    daemon.wait_log("goes on although its task was cancelled")
+    assert daemon.get("/async/quick").status == 200
+
+
+# ---- the process is replaced ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["/hold", "/async/hold"])
+def test_the_gil_is_held_for_ever(snacgi: Snacgi, gate: Gate, target: str) -> None:
+    """All that waits for Python is answered 504, native requests go on meanwhile, and
+    another process takes over."""
+    daemon = start(snacgi, {"request": 1.0, "grace": 1.0, "shutdown": LONG}, supervisor=True)
+    first = daemon.worker
+    kept = daemon.connect()
+    holder = send(daemon, f"{target}?gate={gate.path}")
+    gate.arrived()
+    waiting = [send(daemon, target) for target in ("/quick", "/async/quick", "/quick")]
+    native = [kept.ask("GET", f"/native/users/{n}").json() for n in range(50)]
+    assert native == [{"user_id": n} for n in range(50)]
+    assert holder.response().status == 504
+    for conn in waiting:
+        assert conn.response().status == 504
+        conn.close()
+    daemon.wait_log("Python hangs: somebody holds the GIL")
+    daemon.wait_log("this process must be replaced")
+    holder.close()
+    kept.close()
+    wait_until(lambda: not alive(first), "the end of the old process")
+    wait_until(lambda: daemon.workers(), "a new process")
+    assert daemon.get("/quick").json()["pid"] != first
+    native_answers(daemon)
+
+
+def test_alone_it_ends_loudly(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {"request": 0.5, "grace": 0.5, "shutdown": LONG})
+    assert daemon.get(f"/hold?gate={gate.path}").status == 504
+    assert daemon.wait() == 5
+    daemon.expected_exit = 5
+    assert "Python hangs: somebody holds the GIL" in daemon.log()
+
+
+def test_too_many_stuck_threads(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {"request": 0.3, "grace": 0.2, "shutdown": 5.0}, supervisor=True,
+                   conf={"limits": {"stuck_threads": 2}})
+    first = daemon.worker
+    for n in range(3):
+        assert daemon.get(f"/in-c?gate={gate.path}{n}").status == 504
+    daemon.wait_log("Python hangs: too many sync threads are stuck")
+    wait_until(lambda: not alive(first), "the end of the old process")
+    assert daemon.get("/quick").json()["pid"] != first
+
+
+def test_the_loop_is_blocked_in_c(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {"request": 0.3, "grace": 0.3, "shutdown": 3.0}, supervisor=True)
+    first = daemon.worker
+    assert daemon.get(f"/async/in-c?gate={gate.path}").status == 504
+    native_answers(daemon)
+    daemon.wait_log("Python hangs: an async handler that is over its time blocks the event loop")
+    wait_until(lambda: not alive(first), "the end of the old process")
+    assert daemon.get("/async/quick").json()["pid"] != first

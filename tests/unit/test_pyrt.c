@@ -48,13 +48,19 @@ put(const char *name, const char *text)
 	fclose(f);
 }
 
+static const char *
+in_dir(const char *name)
+{
+	static char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
 static bool
 exists(const char *name)
 {
-	char path[PATH_MAX + 64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return access(path, F_OK) == 0;
+	return access(in_dir(name), F_OK) == 0;
 }
 
 /* Handlers synchronise with the test through files, so that order is known. */
@@ -176,6 +182,29 @@ static const char *const app =
 	"    class Mine(asyncio.Task): pass\n"
 	"    asyncio.get_running_loop().set_task_factory(lambda loop, coro, **kw: Mine(coro, loop=loop, **kw))\n"
 	"    return 'set'\n"
+	"@route('/spin')\n"
+	"def spin(request):\n"
+	"    touch('spinning')\n"
+	"    while True: pass\n"
+	"@route('/async/spin')\n"
+	"async def aspin(request): spin(request)\n"
+	"@route('/stubborn')\n"
+	"def stubborn(request):\n"
+	"    touch('stubborn')\n"
+	"    while True:\n"
+	"        try:\n"
+	"            wait_for('release')\n"
+	"            return 'released'\n"
+	"        except BaseException as exc: touch(type(exc).__name__)\n"
+	"@route('/hold')\n"
+	"def hold(request):\n"
+	"    import ctypes\n"
+	"    touch('holding')\n"
+	"    lib = ctypes.PyDLL(None)\n"
+	"    while True:\n"
+	"        try:\n"
+	"            while True: lib.pause()\n"
+	"        except BaseException: pass\n"
 	"@route('/thread')\n"
 	"def thread(request): return threading.current_thread() is threading.main_thread() and 'main' or 'other'\n";
 
@@ -287,7 +316,7 @@ options(void)
 {
 	return (struct sn_pyrt_options){ .dir = dir, .package_path = package, .dispatch_workers = 4,
 		.pool_workers = 2, .queue = 64, .async_max = 64, .json = "builtin", .nan = "error",
-		.loop = "asyncio", .queue_timeout = 10 };
+		.loop = "asyncio", .queue_timeout = 10, .grace = WAIT_MS / 1000, .max_stuck = 1 };
 }
 
 static struct sn_pyrt *
@@ -560,6 +589,130 @@ async_limit(void)
 		end(&parked[i]);
 }
 
+/* What an I/O thread does when the time of a request is over. */
+static void
+time_out(struct sn_pyrt *rt, struct call *c)
+{
+	atomic_fetch_or(&c->req->marks, SN_MARK_TIMEOUT);
+	sn_pyrt_cancel(rt, c->req);
+}
+
+/* A handler over its time gets an exception, and the next one on its thread does not. */
+static void
+late_is_ended(void)
+{
+	struct sn_pyrt_options opt = options();
+	struct call late;
+	struct sn_pyrt *rt;
+	bool all;
+
+	opt.dispatch_workers = 1;
+	put("app.py", app);
+	rt = start(&opt);
+	for (int i = 0; i < 6; i++) {
+		CHECK(begin(&late, rt, i & 1 ? "/async/spin" : "/spin") == 0);
+		wait_file("spinning");
+		time_out(rt, &late);
+		expect(&late, 500, "");
+		end(&late);
+		ask(rt, "/sync", 200, "a");
+		ask(rt, "/async", 200, "Task");
+		CHECK(unlink(in_dir("spinning")) == 0);
+	}
+	/* One that has ended when its time-out is looked at. */
+	CHECK(begin(&late, rt, "/sync") == 0);
+	expect(&late, 200, "a");
+	time_out(rt, &late);
+	end(&late);
+	ask(rt, "/sync", 200, "a");
+	CHECK(!sn_pyrt_hangs(rt, &all));
+	stop(rt);
+}
+
+/* Its thread is replaced, be it the runtime's own; a second one is one too many. */
+static void
+stuck_is_replaced(void)
+{
+	struct sn_pyrt_options opt = options();
+	struct call stuck, second;
+	struct sn_pyrt *rt;
+	bool all = true;
+
+	opt.dispatch_workers = 1;
+	opt.grace = 0.05;
+	put("app.py", app);
+	rt = start(&opt);
+	CHECK(begin(&stuck, rt, "/stubborn") == 0);
+	wait_file("stubborn");
+	time_out(rt, &stuck);
+	ask(rt, "/sync", 200, "a");
+	CHECK(exists("HandlerTimeout"));
+	CHECK(!sn_pyrt_hangs(rt, &all));
+	CHECK(unlink(in_dir("stubborn")) == 0);
+	CHECK(begin(&second, rt, "/stubborn") == 0);
+	wait_file("stubborn");
+	time_out(rt, &second);
+	while (!sn_pyrt_hangs(rt, &all))
+		usleep(2000);
+	CHECK(!all); /* async handlers could go on */
+	put("release", "");
+	expect(&stuck, 200, "released");
+	expect(&second, 200, "released");
+	end(&stuck);
+	end(&second);
+	ask(rt, "/sync", 200, "a");
+	stop(rt);
+}
+
+/* Threads that hang for ever keep nobody from an end with exit hooks. */
+static void
+stop_without_the_stuck(void)
+{
+	struct sn_pyrt_options opt = options();
+	struct call stuck, next;
+	struct sn_pyrt *rt;
+
+	opt.dispatch_workers = 1;
+	opt.grace = 0.05;
+	put("app.py", app);
+	put("hook.py", "import atexit, app\natexit.register(app.touch, 'hook')\n");
+	rt = start(&opt);
+	CHECK(begin(&stuck, rt, "/stubborn") == 0);
+	wait_file("stubborn");
+	time_out(rt, &stuck);
+	CHECK(begin(&next, rt, "/async") == 0);
+	ask(rt, "/sync", 200, "a");
+	expect(&next, 200, "Task");
+	end(&next);
+	CHECK(sn_pyrt_stop(rt, sn_clock_ms() + WAIT_MS) == SN_EAGAIN);
+	CHECK(exists("hook"));
+}
+
+static void
+gil_is_held(void)
+{
+	struct sn_pyrt_options opt = options();
+	struct call holder, queued, more;
+	struct sn_pyrt *rt;
+	bool all = false;
+
+	opt.grace = 0.05;
+	opt.dispatch_workers = 1;
+	put("app.py", app);
+	rt = start(&opt);
+	CHECK(begin(&holder, rt, "/hold") == 0);
+	wait_file("holding");
+	CHECK(begin(&queued, rt, "/sync") == 0);
+	time_out(rt, &holder);
+	while (!sn_pyrt_hangs(rt, &all) || !all)
+		usleep(2000);
+	CHECK(begin(&more, rt, "/sync") == SN_EGONE);
+	end(&more);
+	CHECK(sn_pyrt_stop(rt, sn_clock_ms() + 100 * WAIT_MS) == SN_EAGAIN); /* at once */
+	expect(&queued, 503, "stopping");
+	end(&queued);
+}
+
 /* A stop answers what is queued and in flight, and refuses the rest. */
 static void
 stop_drains(void)
@@ -818,6 +971,7 @@ in_child(void **state)
 CHILD(lanes) CHILD(blocked_one) CHILD(blocked_three) CHILD(burning) CHILD(full_ring)
 CHILD(one_worker) CHILD(async_limit) CHILD(stop_drains) CHILD(stop_deadline) CHILD(stop_hooks)
 CHILD(import_error) CHILD(import_exit) CHILD(pool_import_error) CHILD(no_uvloop) CHILD(no_modules)
+CHILD(late_is_ended) CHILD(stuck_is_replaced) CHILD(stop_without_the_stuck) CHILD(gil_is_held)
 CHILD(bad_venv) CHILD(no_orphans) CHILD(in_venv) CHILD(check_pickling)
 
 #define TEST(name) { #name, in_child, fresh_dir, remove_dir, &name##_fn }
@@ -830,6 +984,8 @@ main(void)
 		TEST(one_worker), TEST(async_limit), TEST(stop_drains), TEST(stop_deadline),
 		TEST(stop_hooks), TEST(import_error), TEST(import_exit), TEST(pool_import_error),
 		TEST(no_uvloop), TEST(no_modules), TEST(bad_venv), TEST(no_orphans), TEST(in_venv), TEST(check_pickling),
+		TEST(late_is_ended), TEST(stuck_is_replaced), TEST(stop_without_the_stuck),
+		TEST(gil_is_held),
 	};
 	const char *top = getenv("SN_TOP_BUILDDIR"), *only = getenv("SN_TEST_FILTER");
 

@@ -169,6 +169,24 @@ is_quiet(const struct sn_response *res, const struct taken *e)
 	return quiet;
 }
 
+/* An exception that the runtime has raised in a handler over its time: where it stood is worth
+ * knowing, but it did not fail. */
+static bool
+is_timeout(const struct sn_response *res, const struct taken *e)
+{
+	static PyObject *class_slot;
+	PyObject *class;
+	bool is;
+
+	if (!res->req || !sn_request_marked(res->req) || !e->type)
+		return false;
+	class = sn_pycore_lazy(&class_slot, "snacgi.exceptions", "HandlerTimeout");
+	is = class && PyErr_GivenExceptionMatches(e->type, class);
+	if (!class)
+		PyErr_Clear();
+	return is;
+}
+
 static void
 answer_failure(struct sn_response *res, const struct taken *e, const char *name)
 {
@@ -179,7 +197,9 @@ answer_failure(struct sn_response *res, const struct taken *e, const char *name)
 	if (!is_quiet(res, e)) {
 		text = traceback_text(e);
 		bytes = printable(text);
-		sn_log_for(SN_LOG_ERROR, res->req ? res->req->id : 0, "%s failed:\n%s", shown,
+		bool late = is_timeout(res, e);
+		sn_log_for(late ? SN_LOG_WARNING : SN_LOG_ERROR, res->req ? res->req->id : 0,
+		           late ? "%s was over its time and was ended here:\n%s" : "%s failed:\n%s", shown,
 		           bytes ? PyBytes_AS_STRING(bytes) : "out of memory");
 	}
 	if (sn_response_error_page(res, 500, bytes && sn_pycore_state()->debug ? PyBytes_AS_STRING(bytes) : NULL) < 0) {

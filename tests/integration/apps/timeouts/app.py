@@ -3,10 +3,13 @@
 tests open the gate, or see to it that it is never needed."""
 
 import asyncio
+import ctypes
 import os
 import time
 
 from snacgi import Request, route
+
+import jobs
 
 marks: list = []
 
@@ -75,3 +78,110 @@ route("/async/wait/short", timeout=0.2)(async_wait)
 @route("/async/block", timeout=3600)
 async def async_block(request: Request) -> dict:
     return wait(request)
+
+
+# ---- handlers over their time, each in a way of its own ------------------------------
+
+
+def spin(request: Request) -> dict:
+    """On the CPU, in Python."""
+    gate = arrive(request)
+    try:
+        while True:
+            for _ in range(1000):
+                pass
+    finally:
+        ended("spin", gate)
+
+
+def ended(what: str, gate: str) -> None:
+    with open(f"{gate}.ended", "a") as file:
+        file.write(what + "\n")
+
+
+route("/spin")(spin)
+
+
+@route("/async/spin")
+async def async_spin(request: Request) -> dict:
+    return spin(request)
+
+
+@route("/stubborn")
+def stubborn(request: Request) -> dict:
+    """Swallows whatever comes, until the gate opens."""
+    gate = arrive(request)
+    while not opened(gate):
+        try:
+            while not opened(gate):
+                time.sleep(0.002)
+        except BaseException as error:
+            ended(type(error).__name__, gate)
+    return {"opened": True}
+
+
+@route("/in-c")
+def in_c(request: Request) -> dict:
+    """In C without the GIL, where no exception arrives."""
+    gate = arrive(request)
+    ctypes.CDLL(None).pause()
+    return {"gate": gate}
+
+
+@route("/async/in-c")
+async def async_in_c(request: Request) -> dict:
+    return in_c(request)
+
+
+@route("/hold")
+def hold(request: Request) -> dict:
+    """In C with the GIL, whatever comes before it is there."""
+    lib = ctypes.PyDLL(None)
+    arrive(request)
+    while True:
+        try:
+            while True:
+                lib.pause()
+        except BaseException:
+            pass
+
+
+@route("/async/hold")
+async def async_hold(request: Request) -> dict:
+    return hold(request)
+
+
+@route("/async/wait-after-cancel")
+async def async_stubborn(request: Request) -> dict:
+    gate = arrive(request)
+    while not opened(gate):
+        try:
+            await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            ended("CancelledError", gate)
+    return {"opened": True}
+
+
+@route("/late/<int:ms>")
+def late(request: Request) -> dict:
+    """Returns about when its time is over: an exception on its way must not hit another."""
+    end = time.monotonic() + request.path_params["ms"] / 1000
+    while time.monotonic() < end:
+        pass
+    return {"late": True}
+
+
+@route("/pool/pid", use_process_pool=True)
+def pool_pid(request: Request, pool) -> dict:
+    return {"pid": pool.submit(os.getpid).result()}
+
+
+@route("/pool/wait", use_process_pool=True)
+def pool_wait(request: Request, pool) -> dict:
+    return pool.submit(jobs.wait, request.query_params["gate"]).result()
+
+
+@route("/async/pool/wait", use_process_pool=True)
+async def async_pool_wait(request: Request, pool) -> dict:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(pool, jobs.wait, request.query_params["gate"])

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layout of the sync lanes, for dispatch.c (taking and running requests) and
+ * stuck.c (handlers that do not return). Nobody else includes it.
+ */
+#ifndef SN_PYRT_DISPATCH_PRIV_H
+#define SN_PYRT_DISPATCH_PRIV_H
+
+#include <pthread.h>
+
+#include "pyrt/dispatch.h"
+#include "queue/ring.h"
+
+#define SN_HOT_NONE (-1)
+#define SN_BORROWED ((uintptr_t)1)
+
+struct sn_syncworker {
+	struct sn_dispatch *d;
+	pthread_t thread; /* d->lock; of workers 1.. */
+	int index;
+	atomic_int parked;
+	atomic_uint seq; /* odd: in a handler */
+	unsigned since_drain;
+	/* The request in the handler, so that the stop can answer for one that never
+	 * returns. Tagged with SN_BORROWED while it does: the worker waits that moment. */
+	_Atomic(uintptr_t) current;
+
+	/* GIL: */
+	unsigned long ident; /* Python's name of the thread */
+	bool in_handler;     /* an exception that is injected now hits the handler */
+	bool injected;       /* one was, and has perhaps not been raised yet */
+	atomic_int held;     /* its pool calls are being cancelled: it stays with this request */
+
+	/* d->lock: */
+	bool joinable, left; /* a thread was started and not joined; it has ended */
+	atomic_bool given_up; /* its handler does not return: another works in its place */
+};
+
+struct sn_dispatch {
+	struct sn_ring *ring;
+	int64_t limit_ms;
+	unsigned nworkers, max_stuck;
+	bool monitored;
+	pthread_t monitor;
+
+	_Alignas(64) atomic_int asleep;
+	atomic_int armed;
+	atomic_int hot;
+	/* The oldest request, taken from the ring by the monitor to see its age. */
+	_Atomic(struct sn_request *) oldest;
+	atomic_bool held; /* it counts as one of those that wait */
+	atomic_bool closed;  /* no more submits */
+	atomic_bool drained; /* closed, and the ring was empty: workers end */
+
+	_Alignas(64) pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned alive;    /* lock: threads that will end: workers 1.. that work, and the monitor */
+	unsigned stuck;    /* lock: workers that were given up and have not come back */
+	atomic_uint slots; /* written under lock: how many of `workers` have been used */
+	int *idle;
+	atomic_uint nidle; /* written under lock */
+	atomic_ullong rejected, expired;
+	struct sn_syncworker workers[]; /* nworkers + max_stuck */
+};
+
+/* ---- dispatch.c ---- */
+
+/* Locked: starts the thread of workers[index], which was never used or has ended. */
+int sn_dispatch_spawn(struct sn_dispatch *d, unsigned index);
+void sn_dispatch_unpark(struct sn_syncworker *w);
+
+#endif

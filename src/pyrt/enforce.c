@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A request whose time is over was answered by its I/O thread; here the handler
+ * that still works at it is made to stop, by its lane's means:
+ *
+ *   sync    an exception is raised in the handler (stuck.c); if its thread does
+ *           not come back within the grace, another one takes its place
+ *   async   the task was cancelled (aio.c); if it has the loop blocked, so that
+ *           this does not reach it, an exception is raised in it as well
+ *
+ * Raising needs the GIL. If that cannot be had within the grace, somebody holds
+ * it in C and never lets go: nothing in this process can help then, and it says
+ * so to whoever asks (sn_enforcer_hangs), as it does when too many threads were
+ * given up, or the loop does not come back.
+ *
+ * Threads: its own, which is asleep unless a request is late; any thread reports
+ * and asks, without the GIL.
+ */
+#include "pyrt/enforce.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "pyrt/core/core.h"
+
+#define TICK_MS 50 /* between two looks at what is late */
+
+struct late {
+	struct late *next;
+	struct sn_request *req;
+	int64_t give_up_ms;
+	uint64_t step; /* of the loop, at the last look */
+	bool told;     /* the log knows that it was interrupted */
+};
+
+struct sn_enforcer {
+	struct sn_dispatch *dispatch;
+	struct sn_aio *aio;
+	PyObject *exception; /* snacgi.HandlerTimeout */
+	int64_t grace_ms;
+	pthread_t thread;
+	struct late *items; /* its thread's */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct late *fresh; /* lock */
+	bool stop;          /* lock */
+
+	atomic_llong gil_wanted_ms; /* since when it waits for the GIL; 0: it does not */
+	_Atomic(const char *) hangs;
+};
+
+static bool
+is_async(const struct sn_request *req)
+{
+	return req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL;
+}
+
+static void
+give_up_process(struct sn_enforcer *e, const char *reason)
+{
+	const char *none = NULL;
+
+	atomic_compare_exchange_strong(&e->hangs, &none, reason);
+}
+
+/* ---- one late request, with the GIL ---------------------------------------- */
+
+static void
+tell(struct late *l)
+{
+	if (l->told)
+		return;
+	l->told = true;
+	sn_log_for(SN_LOG_INFO, l->req->id, "%s is over its time: it is interrupted",
+	           l->req->endpoint->name);
+}
+
+/* Returns true when there is nothing more to do. */
+static bool
+end_sync(struct sn_enforcer *e, struct late *l)
+{
+	enum sn_hold hold = sn_dispatch_interrupt(e->dispatch, l->req, e->exception);
+	int rc;
+
+	if (hold == SN_HOLD_NOT)
+		return true;
+	if (hold == SN_HOLD_INJECTED)
+		tell(l);
+	if (sn_clock_ms() < l->give_up_ms)
+		return false;
+	rc = sn_dispatch_replace(e->dispatch, l->req);
+	if (rc == 0)
+		sn_log_for(SN_LOG_ERROR, l->req->id, "%s does not stop: its thread is given up and "
+		           "another one takes its place", l->req->endpoint->name);
+	else
+		give_up_process(e, "too many sync threads are stuck in handlers that are over their time");
+	return true;
+}
+
+static bool
+end_async(struct sn_enforcer *e, struct late *l)
+{
+	enum sn_hold hold = sn_aio_interrupt(e->aio, l->req, e->exception, &l->step);
+
+	if (hold == SN_HOLD_NOT)
+		return true;
+	if (hold == SN_HOLD_INJECTED)
+		tell(l);
+	if (sn_clock_ms() < l->give_up_ms)
+		return false;
+	if (hold == SN_HOLD_INJECTED) {
+		give_up_process(e, "an async handler that is over its time blocks the event loop");
+		return true;
+	}
+	if (!sn_aio_deaf(e->aio)) {
+		sn_log_for(SN_LOG_WARNING, l->req->id, "%s goes on although its task was cancelled",
+		           l->req->endpoint->name);
+		return true;
+	}
+	/* Somebody else has the loop. If it is a request, its own time will come. */
+	if (!sn_aio_steps(e->aio))
+		give_up_process(e, "a callback blocks the event loop");
+	l->give_up_ms += e->grace_ms;
+	return false;
+}
+
+static void
+look_at_all(struct sn_enforcer *e)
+{
+	struct late **at = &e->items;
+
+	while (*at) {
+		struct late *l = *at;
+		bool done = is_async(l->req) ? end_async(e, l) : end_sync(e, l);
+
+		if (!done) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		sn_request_unref(l->req);
+		free(l);
+	}
+}
+
+/* ---- the thread ----------------------------------------------------------------- */
+
+/* Takes what has come; false: it is time to end. */
+static bool
+sleep_for_work(struct sn_enforcer *e)
+{
+	int64_t at = sn_clock_ms() + TICK_MS;
+	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
+	int rc = 0;
+	bool stop;
+
+	pthread_mutex_lock(&e->lock);
+	while (!e->stop && !e->fresh && rc == 0)
+		rc = e->items ? pthread_cond_timedwait(&e->changed, &e->lock, &until)
+		              : pthread_cond_wait(&e->changed, &e->lock);
+	while (e->fresh) {
+		struct late *l = e->fresh;
+		e->fresh = l->next;
+		l->next = e->items;
+		e->items = l;
+	}
+	stop = e->stop;
+	pthread_mutex_unlock(&e->lock);
+	return !stop;
+}
+
+static void *
+enforcer_main(void *arg)
+{
+	struct sn_enforcer *e = arg;
+
+	while (sleep_for_work(e)) {
+		PyGILState_STATE gil;
+
+		atomic_store(&e->gil_wanted_ms, sn_clock_ms());
+		gil = PyGILState_Ensure();
+		atomic_store(&e->gil_wanted_ms, 0);
+		look_at_all(e);
+		PyGILState_Release(gil);
+	}
+	return NULL;
+}
+
+/* ---- from outside ------------------------------------------------------------------ */
+
+int
+sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio *aio,
+                  int64_t grace_ms, struct sn_why *why)
+{
+	struct sn_enforcer *e = calloc(1, sizeof(*e));
+	PyObject *module = PyImport_ImportModule("snacgi.exceptions");
+	pthread_condattr_t attr;
+	int rc = 0;
+
+	*out = NULL;
+	if (!e || !module) {
+		free(e);
+		Py_XDECREF(module);
+		PyErr_Clear();
+		return sn_why_set(why, SN_ENOMEM, "out of memory");
+	}
+	e->dispatch = d;
+	e->aio = aio;
+	e->grace_ms = grace_ms;
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	e->exception = PyObject_GetAttrString(module, "HandlerTimeout");
+	Py_DECREF(module);
+	if (!e->exception || pthread_create(&e->thread, NULL, enforcer_main, e) != 0) {
+		PyErr_Clear();
+		Py_CLEAR(e->exception);
+		sn_enforcer_free(e);
+		return sn_why_set(why, SN_ENOMEM, "the thread that ends late handlers could not be started");
+	}
+	pthread_setname_np(e->thread, "sn-py-enforcer");
+	*out = e;
+	return rc;
+}
+
+void
+sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req)
+{
+	struct late *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		sn_log_for(SN_LOG_ERROR, req->id, "%s is over its time and cannot be interrupted: out of memory",
+		           req->endpoint->name);
+		return;
+	}
+	l->req = sn_request_ref(req);
+	l->give_up_ms = sn_clock_ms() + e->grace_ms;
+	pthread_mutex_lock(&e->lock);
+	l->next = e->fresh;
+	e->fresh = l;
+	pthread_cond_signal(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+}
+
+const char *
+sn_enforcer_hangs(const struct sn_enforcer *e, bool *gil)
+{
+	int64_t since = atomic_load(&e->gil_wanted_ms);
+
+	*gil = since && sn_clock_ms() - since > e->grace_ms;
+	return *gil ? "somebody holds the GIL and does not let go of it" : atomic_load(&e->hangs);
+}
+
+void
+sn_enforcer_stop(struct sn_enforcer *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->stop = true;
+	pthread_cond_signal(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+	pthread_join(e->thread, NULL);
+	while (e->items) {
+		struct late *l = e->items;
+		e->items = l->next;
+		sn_request_unref(l->req);
+		free(l);
+	}
+}
+
+void
+sn_enforcer_free(struct sn_enforcer *e)
+{
+	if (!e)
+		return;
+	pthread_cond_destroy(&e->changed);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+}

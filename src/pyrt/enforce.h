@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The end of handlers that are over their time. Included by pyrt/ only.
+ */
+#ifndef SN_PYRT_ENFORCE_H
+#define SN_PYRT_ENFORCE_H
+
+#include "pyrt/aio.h"
+#include "pyrt/dispatch.h"
+
+struct sn_enforcer;
+
+/* `aio` may be NULL. Starts the thread. Needs the GIL. */
+int sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio *aio,
+                      int64_t grace_ms, struct sn_why *why);
+/* `req` was answered by its time-out: what still runs of it is to be ended. Takes a reference
+ * of its own. Any thread, without the GIL. */
+void sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req);
+/* What hangs for good, as a text that stays; NULL: nothing that could not be ended. `*gil`:
+ * nothing of Python can run any more. Any thread, without the GIL. */
+const char *sn_enforcer_hangs(const struct sn_enforcer *e, bool *gil);
+/* Ends the thread; without the GIL, which nobody may hold for ever. */
+void sn_enforcer_stop(struct sn_enforcer *e);
+void sn_enforcer_free(struct sn_enforcer *e); /* NULL is fine; after a stop */
+
+#endif
