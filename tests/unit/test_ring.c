@@ -82,7 +82,7 @@ impossible_capacities(void **state)
 
 /* ---- threads ------------------------------------------------------------- */
 
-enum { PRODUCERS = 4, CONSUMERS = 4, EACH = 20000 };
+enum { PRODUCERS = 4, CONSUMERS = 4, EACH = 5000 };
 
 struct shared {
 	struct sn_ring *ring;
