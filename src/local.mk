@@ -4,7 +4,7 @@ noinst_LTLIBRARIES += libsn.la
 libsn_la_SOURCES = $(SN_CORE_SOURCES) $(SN_SOURCES) $(SN_PYCORE_SOURCES)
 libsn_la_CPPFLAGS = $(AM_CPPFLAGS) -DSN_PYTHON_BIN='"$(PYTHON_BIN)"' -DSN_PKGPYLIBDIR='"$(pkgpylibdir)"' \
 	-DSN_TEMPLATEDIR='"$(templatedir)"'
-libsn_la_LIBADD = $(JSONC_LIBS) $(CONFIG_LIBS) $(PYTHON_LIBS) $(FCGI_LIBS) -lpthread -ldl -lm
+libsn_la_LIBADD = $(JSONC_LIBS) $(CONFIG_LIBS) $(PYTHON_LIBS) $(FCGI_LIBS) $(SYSTEMD_LIBS) -lpthread -ldl -lm
 
 lib_LTLIBRARIES += libsnacgi.la
 libsnacgi_la_SOURCES =

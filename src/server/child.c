@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "server/admin.h"
 #include "server/channel.h"
+#include "server/notify.h"
 #include "server/process.h"
 #include "server/supervisor_priv.h"
 
@@ -39,6 +40,7 @@ become_worker(struct sn_supervisor *s, struct sn_generation *g, int chan, bool l
 	bool clean = true;
 	int status = SN_EXIT_NOT_READY;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	sn_notify_forked();
 	if (getppid() != parent)
 		_exit(0);
 	let_go(s, g);

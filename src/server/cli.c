@@ -15,7 +15,9 @@
 #include "server/admin.h"
 #include "server/check.h"
 #include "server/command.h"
+#include "server/notify.h"
 #include "server/package.h"
+#include "server/pidfile.h"
 #include "server/print_config.h"
 #include "server/privilege.h"
 #include "server/process.h"
@@ -290,27 +292,31 @@ static int
 serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 {
 	struct sn_why why;
-	struct sn_listeners ls;
+	struct sn_listeners ls = { 0 };
 	const struct sn_loader loader = { load_again, cli };
 	int rc = sn_process_open_log(conf, &why);
+	if (rc == 0)
+		rc = sn_privilege_check(conf, &why);
+	if (rc == 0) /* first: a second start must not get as far as the sockets */
+		rc = sn_pidfile_open(conf->pid_file, &why);
 	if (rc == 0) {
 		sn_listeners_warn_unnamed(conf);
 		rc = sn_listeners_open(&ls, conf, &why);
 	}
 	if (rc < 0) {
 		fprintf(stderr, "snacgi: %s\n", why.text);
+		sn_pidfile_close(conf->pid_file);
 		sn_conf_free(conf);
 		return 1;
 	}
 	sn_process_raise_limits(conf);
+	sn_notify_start();
 	sn_log_info("snacgi %s starts", PACKAGE_VERSION);
-	int status = 1;
+	int status;
 	bool clean = true;
-	if (sn_privilege_check(conf, &why) < 0 || sn_process_write_pid(conf->pid_file, &why) < 0) {
-		sn_log_error("%s", why.text);
-	} else if (cli->no_supervisor) {
+	if (cli->no_supervisor) {
 		status = sn_worker_run(conf, tables, &ls, -1, true, &clean);
-		sn_process_remove_pid(conf->pid_file);
+		sn_pidfile_close(conf->pid_file);
 	} else {
 		status = sn_supervise(conf, tables, &ls, &loader);
 		conf = NULL;

@@ -18,8 +18,10 @@ SN_SOURCES += \
 	src/server/listen_adopt.c src/server/listen_tcp.c src/server/listen_unix.c \
 	src/server/listener_carry.c \
 	src/server/listener.c src/server/listener.h src/server/listener_priv.h \
+	src/server/notify.c src/server/notify.h \
 	src/server/output.c \
 	src/server/package.c src/server/package.h \
+	src/server/pidfile.c src/server/pidfile.h \
 	src/server/print_config.c src/server/print_config.h \
 	src/server/privilege.c src/server/privilege.h \
 	src/server/process.c src/server/process.h \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Limits, pid file. Main thread, before any other is started.
+ * Limits, log. Main thread, before any other is started.
  */
 #include "server/process.h"
 
@@ -35,39 +35,6 @@ sn_process_raise_limits(struct sn_conf *conf)
 	               "raise LimitNOFILE= (systemd) or ulimit -n",
 	               conf->limits.connections, fit, (unsigned long long)rl.rlim_cur);
 	conf->limits.connections = fit;
-}
-
-int
-sn_process_write_pid(const char *file, struct sn_why *why)
-{
-	if (!*file)
-		return 0;
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
-	int err = errno;
-	if (fd >= 0)
-		close(fd);
-	if (!ok)
-		return sn_why_set(why, SN_EIO,
-		                  "cannot write the pid file %s: %s; create its directory or make it "
-		                  "writable, or set pid_file = \"\"",
-		                  file, strerror(err));
-	return 0;
-}
-
-void
-sn_process_remove_pid(const char *file)
-{
-	char text[32] = "";
-	int fd = *file ? open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-	if (fd < 0)
-		return;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n > 0 && strtol(text, NULL, 10) == (long)getpid())
-		unlink(file);
 }
 
 uint64_t

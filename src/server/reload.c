@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/admin.h"
+#include "server/notify.h"
+#include "server/pidfile.h"
 #include "server/privilege.h"
 #include "server/process.h"
 #include "server/supervisor_priv.h"
@@ -49,6 +51,8 @@ tell_failure(struct sn_supervisor *s, const char *reason)
 	struct sn_why why;
 	sn_why_set(&why, SN_ECONF, "%s%s", s->stopping ? "" : "the running workers go on: ", reason);
 	sn_log_error("reload failed, %s", why.text);
+	if (!s->stopping) /* ready again, as before */
+		sn_notify_ready("reload failed, %s", why.text);
 	sn_admin_result(s->admin, false, why.text);
 }
 
@@ -68,7 +72,7 @@ prepare(struct sn_supervisor *s, struct sn_generation **out, struct sn_why *why)
 	if (rc == 0)
 		rc = sn_listeners_carry(&g->ls, g->conf, &s->now->ls, why);
 	if (rc == 0 && strcmp(g->conf->pid_file, s->now->conf->pid_file) != 0)
-		rc = sn_process_write_pid(g->conf->pid_file, why);
+		rc = sn_pidfile_open(g->conf->pid_file, why);
 	if (rc < 0) {
 		sn_generation_free(g);
 		return rc;
@@ -89,6 +93,7 @@ sn_reload(struct sn_supervisor *s)
 		return;
 	}
 	sn_log_info("reload: new workers start");
+	sn_notify_reloading();
 	if (prepare(s, &s->next, &why) < 0) {
 		tell_failure(s, why.text);
 		return;
@@ -118,7 +123,7 @@ sn_reload_abort(struct sn_supervisor *s, const char *reason)
 		if (c->gen == g)
 			sn_child_retire(c, g->conf);
 	if (strcmp(g->conf->pid_file, s->now->conf->pid_file) != 0)
-		sn_process_remove_pid(g->conf->pid_file);
+		sn_pidfile_close(g->conf->pid_file);
 	sn_generation_free(g);
 	tell_failure(s, reason);
 	if (!s->stopping)
@@ -145,7 +150,7 @@ sn_reload_ready(struct sn_supervisor *s)
 		}
 	sn_listeners_commit(&g->ls, &old->ls);
 	if (strcmp(g->conf->pid_file, old->conf->pid_file) != 0)
-		sn_process_remove_pid(old->conf->pid_file);
+		sn_pidfile_close(old->conf->pid_file);
 	sn_generation_free(old);
 	s->failures = 0;
 	sn_log_info("reloaded: %u new worker%s serve%s, %u old one%s drain%s", g->n, g->n == 1 ? "" : "s",
@@ -162,6 +167,7 @@ sn_reload_settle(struct sn_supervisor *s)
 		if (c->replaced && !c->deaf)
 			return;
 	s->settling = false;
+	sn_notify_ready(SN_SERVING_STATUS, sn_child_count(s, s->now, SN_CHILD_SERVING), s->now->n);
 	sn_admin_result(s->admin, true, "reloaded");
 	another(s);
 }

@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "server/admin.h"
 #include "server/channel.h"
+#include "server/notify.h"
+#include "server/pidfile.h"
 #include "server/process.h"
 #include "server/signals.h"
 #include "server/supervisor_priv.h"
@@ -47,6 +49,7 @@ begin_stop(struct sn_supervisor *s)
 		sn_reload_abort(s, "the server is stopping");
 	sn_listeners_shut(&s->now->ls);
 	int64_t limit = sn_clock_ms() + sn_clock_ms_of(s->now->conf->timeouts.shutdown) + SN_KILL_GRACE_MS;
+	sn_notify_stopping(limit - sn_clock_ms());
 	for (struct sn_child *c = s->children; c; c = c->next)
 		c->kill_ms = limit;
 }
@@ -60,6 +63,14 @@ give_up(struct sn_supervisor *s, int status)
 }
 
 /* ---- messages --------------------------------------------------------------------- */
+
+/* The manager's status line, from the first "ready" on. */
+static void
+tell_serving(const struct sn_supervisor *s)
+{
+	if (s->was_ready && !s->stopping && !s->next && !s->settling)
+		sn_notify_status(SN_SERVING_STATUS, sn_child_count(s, s->now, SN_CHILD_SERVING), s->now->n);
+}
 
 static void
 became_ready(struct sn_supervisor *s, struct sn_child *c)
@@ -78,7 +89,10 @@ became_ready(struct sn_supervisor *s, struct sn_child *c)
 			sn_child_retire(old, s->now->conf);
 	if (!s->was_ready && sn_child_count(s, s->now, SN_CHILD_SERVING) == s->now->n) {
 		s->was_ready = true;
+		sn_notify_ready(SN_SERVING_STATUS, s->now->n, s->now->n);
 		sn_log_info("ready: %u worker process%s", s->now->n, s->now->n == 1 ? "" : "es");
+	} else {
+		tell_serving(s);
 	}
 }
 
@@ -165,6 +179,7 @@ ended(struct sn_supervisor *s, struct sn_child *c, int status)
 		sn_reload_abort(s, *reason ? reason : "a new worker ended before all were ready; see above");
 	else
 		lost_worker(s, &dead, status);
+	tell_serving(s);
 }
 
 static void
@@ -287,7 +302,8 @@ wait_and_hear(struct sn_supervisor *s)
 		bool full = c->state == SN_CHILD_RETIRING && s->nwaiting >= SN_WAITING_MOST;
 		p[n++] = (struct pollfd){ .fd = c->chan_closed || full ? -1 : c->chan, .events = POLLIN };
 	}
-	if (poll(p, n, next_wait(s, sn_clock_ms())) <= 0)
+	int64_t now = sn_clock_ms();
+	if (poll(p, n, sn_notify_wait(next_wait(s, now), now)) <= 0)
 		return;
 	/* nobody leaves the list here: that is for reap() */
 	for (nfds_t i = first; i < n; i++)
@@ -332,7 +348,7 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	sn_relay_drop(&s);
 	sn_admin_result(s.admin, false, "the server has stopped");
 	sn_admin_free(s.admin);
-	sn_process_remove_pid(s.now->conf->pid_file);
+	sn_pidfile_close(s.now->conf->pid_file);
 	sn_generation_free(s.now);
 	return s.status;
 }

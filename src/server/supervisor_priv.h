@@ -66,6 +66,9 @@ struct sn_supervisor {
 	pid_t last_taker;
 };
 
+/* What the service manager shows. */
+#define SN_SERVING_STATUS "%u of %u worker processes serve"
+
 #define SN_WAITING_MOST 64
 
 /* ---- relay.c ---------------------------------------------------------------------- */

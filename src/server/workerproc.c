@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/channel.h"
+#include "server/notify.h"
 #include "server/privilege.h"
 #include "server/recycle.h"
 #include "server/signals.h"
@@ -71,7 +72,7 @@ wait_for_stop(int fd, int chan, const struct sn_conf *conf, struct sn_worker *w)
 	for (;;) {
 		struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
 			               { .fd = listens && !sn_worker_is_full(w) ? chan : -1, .events = POLLIN } };
-		if (poll(p, 2, look_again_ms(conf, w)) < 0 && errno != EINTR)
+		if (poll(p, 2, sn_notify_wait(look_again_ms(conf, w), sn_clock_ms())) < 0 && errno != EINTR)
 			return kind;
 		unsigned stops, mask = sn_signals_take(&stops);
 		struct sn_why why;
@@ -128,12 +129,15 @@ sn_worker_run(const struct sn_conf *conf, const struct sn_tables *tables,
 			sn_worker_free(w);
 		return SN_EXIT_NOT_READY;
 	}
-	if (supervised)
+	if (supervised) {
 		sn_channel_send(chan, SN_MSG_READY, 0, -1, NULL);
-	else
+	} else {
 		sn_log_info("ready");
+		sn_notify_ready("serving, in one process");
+	}
 	enum sn_recycle recycle = wait_for_stop(fd, chan, conf, w);
 	sn_log_info("stopping: accepted requests are answered first");
+	sn_notify_stopping(sn_clock_ms_of(conf->timeouts.shutdown));
 	*clean = sn_worker_stop(w, sn_clock_ms_of(conf->timeouts.shutdown), hurried, NULL);
 	if (*clean)
 		sn_worker_free(w);

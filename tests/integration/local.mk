@@ -21,6 +21,8 @@ EXTRA_DIST += \
 	tests/integration/test_timeouts.py
 EXTRA_DIST += tests/integration/test_start.py
 EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor.py
+EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py
+EXTRA_DIST += tests/integration/test_reload.py
 
 # The native endpoints that are asked, and a module that must be refused.
 check_LTLIBRARIES += tests/integration/native_endpoints.la tests/integration/native_broken.la

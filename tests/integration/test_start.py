@@ -249,3 +249,65 @@ def test_systemd_socket_that_nobody_takes(snacgi: Snacgi, tmp: Path) -> None:
     daemon.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/one.sock"))
     daemon.wait_ready(daemon.addresses[0])
     assert "descriptor 4 of LISTEN_FDS" in daemon.log() and "descriptor 3" not in daemon.log()
+
+
+# ---- the pid file ----------------------------------------------------------------------
+
+
+def with_pid_file(tmp: Path, name: str, listen: str) -> dict[str, Any]:
+    return {"listen": (), "app": None, "name": name, "conf": {"pid_file": str(tmp / "pid")}, "args": ["-l", f"unix:{tmp}/{listen}"],
+            "wait": False, "supervisor": True}
+
+
+def test_pid_file_keeps_a_second_one_out(snacgi: Snacgi, tmp: Path) -> None:
+    """Also from other sockets: one file, one server."""
+    first = snacgi(**with_pid_file(tmp, "first", "1.sock"))
+    first.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/1.sock"))
+    first.wait_ready(first.addresses[0])
+    assert (tmp / "pid").read_text() == f"{first.pid}\n"
+    second = snacgi(**with_pid_file(tmp, "second", "2.sock"))
+    second.expected_exit = 1
+    assert second.wait() == 1
+    assert "already running" in second.log() and str(first.pid) in second.log()
+    assert not os.path.exists(f"{tmp}/2.sock")
+    assert (tmp / "pid").read_text() == f"{first.pid}\n"
+    first.stop()
+    assert not (tmp / "pid").exists()
+
+
+def test_pid_file_of_a_killed_one_is_taken_over(snacgi: Snacgi, tmp: Path) -> None:
+    """Even when its number belongs to somebody else by now."""
+    (tmp / "pid").write_text(f"{os.getpid()}\n{'x' * 50}\n")
+    first = snacgi(**with_pid_file(tmp, "first", "1.sock"))
+    first.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/1.sock"))
+    first.wait_ready(first.addresses[0])
+    assert (tmp / "pid").read_text() == f"{first.pid}\n"
+    workers = first.workers()
+    os.kill(first.pid, signal.SIGKILL)
+    first.expected_exit = -signal.SIGKILL
+    first.wait()
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), "the workers' end")
+    assert (tmp / "pid").exists()
+    second = snacgi(**with_pid_file(tmp, "second", "1.sock"))
+    second.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/1.sock"))
+    second.wait_ready(second.addresses[0])
+    assert (tmp / "pid").read_text() == f"{second.pid}\n"
+
+
+@pytest.mark.parametrize("what", ["link", "directory", "missing", "pipe"])
+def test_pid_file_that_cannot_be(tmp: Path, what: str) -> None:
+    path = tmp / "pid"
+    if what == "link":
+        (tmp / "precious").write_text("precious")
+        path.symlink_to(tmp / "precious")
+    elif what == "directory":
+        path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
+    else:
+        path = tmp / "absent" / "pid"
+    daemon = Daemon(tmp, listen=(), app=None, conf={"pid_file": str(path)}, args=["-l", f"unix:{tmp}/1.sock"])
+    daemon.start(wait=False)
+    assert daemon.wait() == 1
+    assert "cannot write the pid file" in daemon.log() and 'pid_file = ""' in daemon.log()
+    assert what != "link" or (tmp / "precious").read_text() == "precious"
