@@ -23,3 +23,15 @@ EXTRA_DIST += deploy/print-all
 deploy-files: src/snacgi
 	$(srcdir)/deploy/print-all src/snacgi $(srcdir)/deploy
 .PHONY: deploy-files
+
+# Units of systemd, and a configuration to begin with.
+systemdsystemunit_DATA = deploy/systemd/snacgi.service
+dist_systemdsystemunit_DATA = deploy/systemd/snacgi.socket
+deploy/systemd/snacgi.service: deploy/systemd/snacgi.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) deploy/systemd && sed -e 's,[@]bindir[@],$(bindir),g' \
+		-e 's,[@]sysconfdir[@],$(sysconfdir),g' $(srcdir)/deploy/systemd/snacgi.service.in >$@.tmp && mv $@.tmp $@
+CLEANFILES += deploy/systemd/snacgi.service
+EXTRA_DIST += deploy/systemd/snacgi.service.in
+dist_noinst_DATA += deploy/systemd/README.md deploy/systemd/snacgi-scgi.socket
+examplesdir = $(docdir)/examples
+dist_examples_DATA = deploy/snacgi.conf

@@ -67,12 +67,12 @@ sn_install()
 		sn_root=sudo
 	fi
 	sn_say "Installing: $sn_need"
-	# Debian starts a server that it installs; the nginx here is only run by us. A
+	# Debian starts a server that it installs; those here are only run by us. A
 	# policy of the machine's own is left alone.
 	sn_policy=/usr/sbin/policy-rc.d
 	sn_ours=
 	case $sn_need in
-	*nginx*|*haproxy*) [ -e "$sn_policy" ] || sn_ours=$sn_policy ;;
+	*nginx* | *haproxy* | *apache2* | *lighttpd* | *caddy*) [ -e "$sn_policy" ] || sn_ours=$sn_policy ;;
 	esac
 	sn_undo=true
 	if [ -n "$sn_ours" ]; then

@@ -199,7 +199,8 @@ class Daemon:
                  native: Sequence[str | Path] = (NATIVE,), conf: dict[str, Any] | None = None,
                  args: Sequence[str | Path] = (), env: dict[str, str | None] | None = None,
                  supervisor: bool = False, launcher: Sequence[str | Path] = (), probe: str = "/--probe--",
-                 name: str = "snacgi", **popen: Any) -> None:
+                 name: str = "snacgi", command: Sequence[str] = (), addresses: Sequence[Address] = (),
+                 **popen: Any) -> None:
         self.tmp = tmp
         self.name = name
         self.log_file = tmp / f"{name}.log"
@@ -229,6 +230,8 @@ class Daemon:
         self.conf_file.write_text(configuration(self.conf))
         self.command = [*map(str, launcher), str(SNACGI), "serve", "-c", str(self.conf_file),
                         *([] if supervisor else ["--no-supervisor"]), *map(str, args)]
+        self.command = [*command] or self.command
+        self.addresses += addresses
         self.env = environment(env, leaks=not self.python)
         self.popen = popen
         self.process: subprocess.Popen[bytes] | None = None

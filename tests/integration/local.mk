@@ -22,6 +22,7 @@ EXTRA_DIST += \
 EXTRA_DIST += tests/integration/test_start.py
 EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor.py
 EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py
+EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py tests/integration/test_units.py
 EXTRA_DIST += tests/integration/test_reload.py
 
 # The native endpoints that are asked, and a module that must be refused.

@@ -11,12 +11,15 @@ import pwd
 import signal
 import socket
 import stat
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import fcgi
 import pytest
-from daemon import Daemon, free_port, wait_until
+from daemon import SNACGI, Daemon, environment, free_port, state, wait_until
 from test_listeners import tool
 from wire import Address, Closed
 
@@ -311,3 +314,158 @@ def test_pid_file_that_cannot_be(tmp: Path, what: str) -> None:
     assert daemon.wait() == 1
     assert "cannot write the pid file" in daemon.log() and 'pid_file = ""' in daemon.log()
     assert what != "link" or (tmp / "precious").read_text() == "precious"
+
+
+# ---- programs that start servers -------------------------------------------------------
+
+
+STARTED = """
+import os
+from snacgi import route
+
+@route('/pid')
+def pid(request):
+    return os.getpid()
+"""
+
+
+def started_app(tmp: Path) -> str:
+    (tmp / "python").mkdir()
+    (tmp / "python" / "app.py").write_text(STARTED)
+    return f"{SNACGI} --no-supervisor --python-dir {tmp}/python"
+
+
+def ended(pid: int) -> bool:
+    return state(pid) in ("", "Z")
+
+
+def test_spawn_fcgi_children(tmp: Path) -> None:
+    """-F: several of them on one socket; one that ends leaves the others and the file alone."""
+    path, pids = f"{tmp}/s.sock", f"{tmp}/pids"
+    out = subprocess.run([tool("spawn-fcgi"), "-s", path, "-F", "2", "-M", "0660", "-P", pids, "--", *started_app(tmp).split()],
+                         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert out.returncode == 0, out.stdout
+    children = [int(one) for one in Path(pids).read_text().split()]
+    address = Address("fastcgi", "unix", path=path)
+    try:
+        assert len(children) == 2
+        # The kernel gives each connection to one of the waiting: stop one for a moment to hear the other.
+        wait_until(lambda: fcgi.ask(address, "GET", "/pid").status == 200, "an answer")
+        for one, other in (children, reversed(children)):
+            with stopped(one):
+                with fcgi.Connection(address) as conn:
+                    conn.send(fcgi.request(fcgi.environ("GET", "/pid"), b"", 1, False))
+                    assert conn.response().json() == other
+        os.kill(children[0], signal.SIGTERM)
+        wait_until(lambda: ended(children[0]), "its end")
+        assert fcgi.ask(address, "GET", "/pid").json() == children[1]
+        assert os.path.exists(path)
+    finally:
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: all(ended(pid) for pid in children), "their end")
+    assert os.path.exists(path), "an inherited socket is not ours to remove"
+
+
+def http(port: int, path: str) -> str:
+    """Asks until the front server and what it starts are there."""
+
+    def attempt() -> Any:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                return answer.read().decode()
+        except OSError:  # refused, or 503 while it starts
+            return None
+
+    text: str = wait_until(attempt, f"an answer to {path}")
+    return text
+
+
+def test_lighttpd_starts_it(tmp: Path) -> None:
+    """bin-path: descriptor 0; a dead one is started again; the end of lighttpd is its end."""
+    port = free_port()
+    (tmp / "lighttpd.conf").write_text(f"""
+server.document-root = "{tmp}"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.modules += ( "mod_fastcgi" )
+fastcgi.server = ( "/" => ((
+	"bin-path" => "{started_app(tmp)}",
+	"socket" => "{tmp}/lighttpd.sock",
+	"max-procs" => 1,
+	"check-local" => "disable",
+)) )
+""")
+    with open(tmp / "log", "wb") as log:
+        server = subprocess.Popen([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], env=environment(), cwd=tmp,
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    pids = []
+    try:
+        pids.append(int(http(port, "/pid")))
+        os.kill(pids[0], signal.SIGKILL)
+        wait_until(lambda: ended(pids[0]), "its end")
+        pids.append(int(http(port, "/pid")))
+        assert pids[1] != pids[0]
+    finally:
+        server.terminate()
+        try:
+            server.wait(60)
+            wait_until(lambda: all(ended(pid) for pid in pids), "the end of what it started")
+        finally:
+            sys.stderr.write((tmp / "log").read_text(errors="replace"))
+
+
+def apache_configuration(tmp: Path, port: int, program: str) -> str:
+    modules = "/usr/lib/apache2/modules"
+    names = ("mpm_event", "authz_core", "fcgid")
+    load = "\n".join(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in names)
+    return f"""
+ServerRoot "{tmp}"
+ServerName 127.0.0.1
+PidFile "{tmp}/apache.pid"
+Listen 127.0.0.1:{port}
+{load}
+DocumentRoot "{tmp}"
+ErrorLog "{tmp}/apache.log"
+FcgidIPCDir "{tmp}/fcgid"
+FcgidProcessTableFile "{tmp}/fcgid/shm"
+FcgidMaxProcesses 2
+FcgidConnectTimeout 60
+FcgidWrapper "{program}" virtual
+<Location "/">
+	SetHandler fcgid-script
+	Options +ExecCGI
+	Require all granted
+</Location>
+"""
+
+
+def test_mod_fcgid_starts_it(tmp: Path) -> None:
+    """Descriptor 0; ended by SIGTERM when Apache reloads or stops; SIGUSR1 would not end it."""
+    port = free_port()
+    (tmp / "fcgid").mkdir()
+    tmp.chmod(0o755)  # Apache's workers are another user
+    (tmp / "fcgid").chmod(0o777)
+    (tmp / "apache.conf").write_text(apache_configuration(tmp, port, started_app(tmp)))
+    with open(tmp / "log", "wb") as log:
+        server = subprocess.Popen([tool("apache2"), "-DFOREGROUND", "-f", str(tmp / "apache.conf")], env=environment(), cwd=tmp,
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    pids = []
+    try:
+        pids.append(int(http(port, "/pid")))
+        os.kill(pids[0], signal.SIGUSR1)
+        assert int(http(port, "/pid")) == pids[0], "SIGUSR1 opens logs again, and no more"
+        server.send_signal(signal.SIGUSR1)  # to Apache: graceful
+        wait_until(lambda: ended(pids[0]), "the end of the old one")
+        pids.append(int(http(port, "/pid")))
+        assert pids[1] != pids[0]
+    finally:
+        server.terminate()
+        try:
+            server.wait(60)
+            wait_until(lambda: all(ended(pid) for pid in pids), "the end of what it started")
+        finally:
+            for name in "log", "apache.log":
+                if (tmp / name).exists():
+                    sys.stderr.write((tmp / name).read_text(errors="replace"))
