@@ -35,3 +35,6 @@ EXTRA_DIST += deploy/systemd/snacgi.service.in
 dist_noinst_DATA += deploy/systemd/README.md deploy/systemd/snacgi-scgi.socket
 examplesdir = $(docdir)/examples
 dist_examples_DATA = deploy/snacgi.conf
+
+EXTRA_DIST += deploy/container/steps
+dist_noinst_DATA += deploy/container/Dockerfile deploy/container/README.md deploy/container/snacgi.conf

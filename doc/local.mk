@@ -5,4 +5,4 @@ dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md
 doc-tables:
 	$(PYTHON_BIN) $(srcdir)/tests/servers/table.py --write $(srcdir)/doc/front-servers.md
 .PHONY: doc-tables
-dist_doc_DATA += doc/starting.md
+dist_doc_DATA += doc/starting.md doc/python-dependencies.md

@@ -13,7 +13,8 @@ SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest
 	python3-numpy python3-werkzeug libfcgi-bin spawn-fcgi systemd nginx-light caddy haproxy curl
 	mandoc mypy xz-utils procps"
 # What .ci/run needs beside these.
-SN_DEBIAN_CI="clang llvm libclang-rt-dev valgrind"
+SN_DEBIAN_CI="clang llvm libclang-rt-dev valgrind
+	debhelper dpkg-dev lintian python3-venv"
 
 sn_say()
 {
