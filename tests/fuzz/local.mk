@@ -5,7 +5,7 @@
 FUZZ_TARGETS =
 FUZZ_CC = clang
 FUZZ_SECONDS = 15
-FUZZ = $(notdir $(FUZZ_TARGETS))
+FUZZ = $(filter-out fuzz_conn,$(notdir $(FUZZ_TARGETS)))
 sn_fuzz_replay = tests/fuzz/replay.c
 sn_fuzz_ldadd = libsn.la
 
@@ -47,6 +47,11 @@ FUZZ_TARGETS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_json_LDADD = $(sn_fuzz_ldadd) $(JSONC_LIBS)
 
+# Needs the whole server: replayed in make check, not among those of make fuzz.
+FUZZ_TARGETS += tests/fuzz/fuzz_conn
+tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_conn_LDADD = $(sn_fuzz_ldadd)
+
 # ---- make fuzz: the sources that targets need, built once with the sanitizers -----
 fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(JSONC_CFLAGS) $(CONFIG_CFLAGS) \
 	-std=gnu11 -pthread -O1 -g -fno-omit-frame-pointer \
@@ -74,7 +79,7 @@ fuzz: fuzz-build/libfuzz.a
 	done
 
 fuzz-list:
-	@echo $(notdir $(FUZZ_TARGETS)) | tr ' ' '\n'
+	@echo $(FUZZ) | tr ' ' '\n'
 
 fuzz-clean:
 	rm -rf fuzz-build
