@@ -208,7 +208,7 @@ sn_request_content_length(const struct sn_request *req)
 {
 	const char *s = sn_request_known(req, SN_P_CONTENT_LENGTH);
 	int64_t n = 0;
-	if (!s || !*s)
+	if (!s || !*s || strcmp(s, "-1") == 0) /* Caddy's word for a chunked body, before 2.7 */
 		return -1;
 	for (; *s; s++) {
 		if (*s < '0' || *s > '9')

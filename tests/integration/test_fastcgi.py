@@ -430,13 +430,13 @@ def test_httpoxy_and_content_headers_are_dropped(conn: fcgi.Connection) -> None:
 
 
 def test_stdin_is_authoritative(conn: fcgi.Connection) -> None:
-    """CONTENT_LENGTH is a hint: missing, empty, too small, too large."""
-    for hint in (None, b"", b"0", b"5", b"100"):
+    """CONTENT_LENGTH is a hint: missing, empty, too small, too large, Caddy's -1."""
+    for hint in (None, b"", b"-1", b"0", b"5", b"100"):
         conn.send(request(post("/native/show", CONTENT_LENGTH=hint), BODY, 1, True))
         assert conn.response().json()["length"] == len(BODY), hint
 
 
-@pytest.mark.parametrize("hint", [b"-1", b"+5", b"0x10", b"1e3", b"12abc", b" ", b"99999999999999999999999"])
+@pytest.mark.parametrize("hint", [b"-2", b"+5", b"0x10", b"1e3", b"12abc", b" ", b"99999999999999999999999"])
 def test_content_length_that_is_no_number(conn: fcgi.Connection, hint: bytes) -> None:
     conn.send(request(post("/native/show", CONTENT_LENGTH=hint), BODY, 1, True))
     assert conn.response().status in (400, 413)

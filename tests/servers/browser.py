@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import zlib
 from dataclasses import dataclass
@@ -26,6 +27,26 @@ class Answer:
     def json(self) -> Any:
         assert self.status == 200, (self.status, self.body[:500])
         return json.loads(self.body)
+
+
+def body_pieces(body: Body) -> Iterable[bytes]:
+    return [] if body is None else [body] if isinstance(body, bytes) else body
+
+
+def send(sock: socket.socket, body: Iterable[bytes]) -> None:
+    """Until the end, or until there is an answer: browsers read while they send."""
+    for piece in body:
+        rest = memoryview(piece)
+        while rest:
+            readable, writable, _ = select.select([sock], [sock], [], PATIENCE)
+            if readable or not writable:
+                return
+            try:
+                rest = rest[sock.send(rest):]
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            except BlockingIOError:
+                pass
 
 
 class Browser:
@@ -49,10 +70,8 @@ class Browser:
                 conn.putheader("Transfer-Encoding", "chunked")
             elif isinstance(body, bytes):
                 conn.putheader("Content-Length", str(len(body)))
-            try:
-                conn.endheaders(body, encode_chunked=chunked)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # an answer before the upload's end, perhaps
+            conn.endheaders()
+            send(conn.sock, (b"%x\r\n%s\r\n" % (len(p), p) for p in (*body_pieces(body), b"")) if chunked else body_pieces(body))
             return conn.getresponse()
         except BaseException:
             conn.close()

@@ -10,27 +10,30 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Iterator
+from typing import Any, Callable, ContextManager, Iterator, Optional
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
+from apache import Apache  # noqa: E402
 from daemon import BUILD  # noqa: E402
 from expected import expected  # noqa: E402
-from fronts import SERVERS, VARIANTS, Front, Variant  # noqa: E402
+from fronts import VARIANTS, Front, Nginx, Variant  # noqa: E402
+from others import Caddy, HAProxy, Lighttpd  # noqa: E402
 from limit import pytest_configure, pytest_runtest_protocol  # noqa: E402,F401
 
+SERVERS: dict[str, type[Front]] = {"nginx": Nginx, "apache": Apache, "caddy": Caddy, "lighttpd": Lighttpd, "haproxy": HAProxy}
 RESULTS = BUILD / "tests" / "servers" / "results"
 
 
 @contextmanager
-def started(variant: Variant) -> Iterator[Front]:
+def started(variant: Variant, kind: Optional[type[Front]] = None) -> Iterator[Front]:
     # Short: a Unix socket's path has 107 bytes.
     top = Path(tempfile.mkdtemp(prefix="snacgi-", dir=os.environ.get("TMPDIR") or "/tmp"))
     top.chmod(0o755)
-    front = SERVERS[variant.server](top / "front", variant)
+    front = (kind or SERVERS[variant.server])(top / "front", variant)
     front.start()
     try:
         yield front
@@ -47,7 +50,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Front]:
 
 
 @pytest.fixture
-def another() -> Callable[[Variant], ContextManager[Front]]:
+def another() -> Callable[..., ContextManager[Front]]:
     """For a configuration that is no column of the table."""
     return started
 

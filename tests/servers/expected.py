@@ -46,15 +46,34 @@ CASES: dict[str, tuple[str, str]] = {
     "connections": ("connections to snacgi", "closed"),
     "private": ("`/-/` from another address", "403"),
     "server-reload": ("reload of the server under load", "nothing lost"),
+    "snacgi-reload": ("reload of snacgi under load", "nothing lost"),
     "snacgi-stops": ("snacgi stops under load", "502, then ok"),
     "server-stops": ("the server stops under load", "no wrong answer"),
 }
+
+APACHE = {"cookies-repeated": "a=1, b=2", "snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
+CADDY = {"cookies-repeated": "a=1, b=2", "upload-oversized": "502", "path-dots": "400", "stream-small": "held", "server-reload": "some lost", "leaves-waiting": "not told"}
+LIGHTTPD = {"snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
+HAPROXY = {"connections": "kept", "snacgi-stops": "503, then ok", "path-dots": "400", "chunked-large": "400", "leaves-waiting": "not told", "server-reload": "not under load"}
+
 
 LIMITS: dict[str, dict[str, str]] = {
     "nginx": {"connections": "kept"},
     "nginx-unbuffered": {"connections": "kept"},
     "nginx-minimal": {"stream-small": "held", "private": "open"},
     "nginx-scgi": {"stream-small": "held"},
+    "apache": {**APACHE, "connections": "kept"},
+    "apache-minimal": {**APACHE, "private": "open", "path-slash": "404", "authorization": "dropped", "stream-small": "held"},
+    "apache-scgi": {**APACHE, "chunked-small": "411", "chunked-large": "411", "stream-small": "held"},
+    "apache-fcgid": {**APACHE, "upload-oversized": "500", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"},
+    "caddy": CADDY,
+    "caddy-minimal": {**CADDY, "private": "open"},
+    "lighttpd": LIGHTTPD,
+    "lighttpd-streamed": {**LIGHTTPD, "chunked-small": "411", "chunked-large": "411"},
+    "lighttpd-minimal": {**LIGHTTPD, "private": "open", "headers-16k": "431", "stream-large": "held", "stream-small": "held"},
+    "lighttpd-scgi": LIGHTTPD,
+    "haproxy": HAPROXY,
+    "haproxy-minimal": {**HAPROXY, "private": "open", "headers-16k": "400", "authorization": "dropped"},
 }
 
 

@@ -5,6 +5,7 @@ own where servers differ: it tells its outcome, and expected.py says which is ri
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,7 +155,9 @@ def test_path_dots(front: Front, verdict: Verdict) -> None:
     if answer.status == 200:
         assert answer.json() == {"user_id": 7}
     verdict("path-dots", "resolved" if answer.status == 200 else answer.status)
-    for target in ("/../users/7", "/users/%2e%2e/%2e%2e/7", "/users/%00", "/users/%ff"):
+    above = front.browser.get("/../users/7")  # which is /users/7
+    assert above.status in (400, 403, 404) or above.json() == {"user_id": 7}
+    for target in ("/users/%2e%2e/%2e%2e/7", "/users/%00", "/users/%ff"):
         assert front.browser.get(target).status in (400, 403, 404), target
 
 
@@ -296,10 +299,12 @@ class Memory:
         self.pids = pids
 
     def __enter__(self) -> "Memory":
-        self.before = {}
         for pid in self.pids:
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
-            self.before[pid] = self.peak(pid)
+            try:
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
+            except OSError:
+                pass  # ended: mod_fcgid ends processes that nobody needs
+        self.before = {pid: self.peak(pid) for pid in self.pids}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -307,10 +312,11 @@ class Memory:
 
     @staticmethod
     def peak(pid: int) -> int:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        try:
+            found = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)
+        except OSError:
+            found = None
+        return int(found[1]) * 1024 if found else 0
 
 
 def test_answer_100mb(front: Front, verdict: Verdict) -> None:
@@ -384,7 +390,7 @@ def connections(front: Front) -> set[str]:
 
 
 def test_connections(front: Front, verdict: Verdict, want: Want) -> None:
-    """Kept: those that are there when nobody asks serve on. Closed: none is there."""
+    """Kept: one that is there when nobody asks serves on, and few are new. Closed: none is there."""
     assert front.browser.get("/native/hello").status == 200
     if want("connections") == "closed":
         wait_until(lambda: not connections(front), "no connection stays")
@@ -394,8 +400,9 @@ def test_connections(front: Front, verdict: Verdict, want: Want) -> None:
     assert before, "no connection is kept"
     for n in range(40):
         assert front.browser.get(f"{('', '/native')[n % 2]}/users/{n}").status == 200
-    # Another child of the server may have opened one of its own; none was closed.
-    verdict("connections", "kept" if before <= connections(front) and len(connections(front)) < len(before) + 10 else "closed")
+    # The server may let go of some that are idle, and another child of it open its own.
+    after = connections(front)
+    verdict("connections", "kept" if before & after and len(after - before) < 10 else "closed")
 
 
 def test_private(front: Front, verdict: Verdict) -> None:

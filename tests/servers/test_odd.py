@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Callable, ContextManager
 
-from fronts import SCGI_UNBUFFERED, Front, Variant
+from fronts import SCGI_UNBUFFERED, Front
 
 
-def test_nginx_scgi_unbuffered(another: Callable[[Variant], ContextManager[Front]]) -> None:
+def test_nginx_scgi_unbuffered(another: Callable[..., ContextManager[Front]]) -> None:
     """nginx announces what has arrived, here nothing: 411 instead of an upload cut in silence."""
     with another(SCGI_UNBUFFERED) as front:
         assert front.browser.get("/users/7").json() == {"user_id": 7}
