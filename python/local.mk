@@ -28,6 +28,7 @@ dist_snaxumpy_DATA = \
 # The daemon's own half of the package.
 dist_snacgipy_DATA += \
 	python/snacgi/_loop.py \
+	python/snacgi/_stacks.py \
 	python/snacgi/_pool.py \
 	python/snacgi/_poolproc.py \
 	python/snacgi/_poolwork.py \

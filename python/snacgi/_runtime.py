@@ -21,10 +21,12 @@ from ._blueprint import unregistered
 from ._life import needs_loop, run_worker_init
 from ._liferun import Life
 from ._loop import cancel_later, new_loop, run
+from ._stacks import of_coroutine as stack_of_coroutine
+from ._stacks import of_thread as stack_of_thread
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "end_life", "lanes_ended",
            "missing", "needs_loop", "new_loop", "prepare", "retrying", "run_loop", "start_life",
-           "start_pool"]
+           "start_pool", "stack_of_coroutine", "stack_of_thread"]
 
 # Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
 # what every short handler and every turn of the event loop waits beside one that computes.

@@ -72,6 +72,7 @@ struct sn_conf {
 	} timeouts;
 	struct {
 		char *level, *file, *access, *format;
+		double slow; /* seconds; 0: never */
 	} log;
 	char *spool_dir; /* "": $TMPDIR or /tmp */
 };

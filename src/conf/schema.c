@@ -76,6 +76,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("log.file", PATH, log.file, 0, 0, "", "\"/var/log/snacgi/snacgi.log\""),
 	KEY("log.access", PATH, log.access, 0, 0, "", "\"/var/log/snacgi/access.log\""),
 	WORD("log.format", log.format, "text json", "text", "\"text\""),
+	KEY("log.slow", SECONDS, log.slow, 0, DAY, "5.0", "5.0"),
 	{ .name = NULL },
 };
 

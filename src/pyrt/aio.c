@@ -925,6 +925,18 @@ sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc, 
 	return a->injected ? SN_HOLD_INJECTED : SN_HOLD_RUNS;
 }
 
+PyObject *
+sn_aio_stack(const struct sn_aio *a, const struct sn_request *req)
+{
+	struct call *c = req->executor;
+
+	if (!c || !c->coro)
+		return NULL;
+	if (a->stepping == c)
+		return sn_interp_call("stack_of_thread", Py_BuildValue("(k)", a->ident));
+	return sn_interp_call("stack_of_coroutine", Py_BuildValue("(O)", c->coro));
+}
+
 bool
 sn_aio_deaf(const struct sn_aio *a)
 {

@@ -32,6 +32,9 @@ void sn_aio_refuse_queued(struct sn_aio *a);
  * had the loop for itself since the last look: *step tells, 0 at first. Needs the GIL. */
 enum sn_hold sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc,
                               uint64_t *step);
+/* New reference: where the handler of `req` stands, as text; NULL (perhaps with an exception): it
+ * is over. Needs the GIL. */
+PyObject *sn_aio_stack(const struct sn_aio *a, const struct sn_request *req);
 /* True while cancellations wait that the loop has not looked at. */
 bool sn_aio_deaf(const struct sn_aio *a);
 /* True while a request's handler has the loop. Needs the GIL. */

@@ -23,7 +23,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "pyrt/core/core.h"
+#include "pyrt/interp.h"
 
 #define TICK_MS 50 /* between two looks at what is late */
 
@@ -33,6 +33,7 @@ struct late {
 	int64_t give_up_ms;
 	uint64_t step; /* of the loop, at the last look */
 	bool told;     /* the log knows that it was interrupted */
+	bool slow;     /* not late: its stack is to be logged, no more */
 };
 
 struct sn_enforcer {
@@ -127,6 +128,34 @@ end_async(struct sn_enforcer *e, struct late *l)
 	return false;
 }
 
+/* Returns true: once is enough. */
+static bool
+tell_stack(struct sn_enforcer *e, struct late *l)
+{
+	PyObject *text = NULL;
+	const char *s;
+	unsigned long ident;
+
+	if (is_async(l->req))
+		text = sn_aio_stack(e->aio, l->req);
+	else if ((ident = sn_dispatch_thread_of(e->dispatch, l->req)))
+		text = sn_interp_call("stack_of_thread", Py_BuildValue("(k)", ident));
+	s = text && PyUnicode_Check(text) ? PyUnicode_AsUTF8(text) : NULL;
+	if (s && *s)
+		sn_log_for(SN_LOG_WARNING, l->req->id, "slow: %s stands here:\n%s", l->req->endpoint->name, s);
+	Py_XDECREF(text);
+	PyErr_Clear();
+	return true;
+}
+
+static bool
+look_at(struct sn_enforcer *e, struct late *l)
+{
+	if (l->slow)
+		return tell_stack(e, l);
+	return is_async(l->req) ? end_async(e, l) : end_sync(e, l);
+}
+
 static void
 look_at_all(struct sn_enforcer *e)
 {
@@ -134,9 +163,8 @@ look_at_all(struct sn_enforcer *e)
 
 	while (*at) {
 		struct late *l = *at;
-		bool done = is_async(l->req) ? end_async(e, l) : end_sync(e, l);
 
-		if (!done) {
+		if (!look_at(e, l)) {
 			at = &l->next;
 			continue;
 		}
@@ -228,16 +256,18 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 	return rc;
 }
 
-void
-sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req)
+static void
+hand_in(struct sn_enforcer *e, struct sn_request *req, bool slow)
 {
 	struct late *l = calloc(1, sizeof(*l));
 
 	if (!l) {
-		sn_log_for(SN_LOG_ERROR, req->id, "%s is over its time and cannot be interrupted: out of memory",
-		           req->endpoint->name);
+		sn_log_for(SN_LOG_ERROR, req->id, "%s is %s: out of memory", req->endpoint->name,
+		           slow ? "slow, and where it stands cannot be said"
+		                : "over its time and cannot be interrupted");
 		return;
 	}
+	l->slow = slow;
 	l->req = sn_request_ref(req);
 	l->give_up_ms = sn_clock_ms() + e->grace_ms;
 	pthread_mutex_lock(&e->lock);
@@ -245,6 +275,18 @@ sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req)
 	e->fresh = l;
 	pthread_cond_signal(&e->changed);
 	pthread_mutex_unlock(&e->lock);
+}
+
+void
+sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req)
+{
+	hand_in(e, req, false);
+}
+
+void
+sn_enforcer_slow(struct sn_enforcer *e, struct sn_request *req)
+{
+	hand_in(e, req, true);
 }
 
 const char *

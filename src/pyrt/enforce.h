@@ -16,6 +16,8 @@ int sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn
 /* `req` was answered by its time-out: what still runs of it is to be ended. Takes a reference
  * of its own. Any thread, without the GIL. */
 void sn_enforcer_late(struct sn_enforcer *e, struct sn_request *req);
+/* The same, for one that is only slow: where its handler stands is logged. */
+void sn_enforcer_slow(struct sn_enforcer *e, struct sn_request *req);
 /* What hangs for good, as a text that stays; NULL: nothing that could not be ended. `*gil`:
  * nothing of Python can run any more. Any thread, without the GIL. */
 const char *sn_enforcer_hangs(const struct sn_enforcer *e, bool *gil);

@@ -497,6 +497,12 @@ sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req)
 		sn_enforcer_late(rt->enforcer, req);
 }
 
+void
+sn_pyrt_tell_stack(struct sn_pyrt *rt, struct sn_request *req)
+{
+	sn_enforcer_slow(rt->enforcer, req);
+}
+
 const char *
 sn_pyrt_hangs(struct sn_pyrt *rt, bool *all)
 {

@@ -61,6 +61,9 @@ int sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req);
  * runtime had it. An async handler's task is cancelled; one that is over its time is
  * interrupted, and its thread replaced if that does not help. */
 void sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req);
+/* Where the handler of `req` stands is logged, as soon as the GIL can be had. Any thread, without
+ * the GIL. */
+void sn_pyrt_tell_stack(struct sn_pyrt *rt, struct sn_request *req);
 /* What hangs so that only a new process helps, as a text that stays; NULL: nothing. *all: no
  * Python code can run any more (the GIL is held for ever), nothing is taken from now on, and
  * what the runtime has is to be answered by the caller. Any thread, without the GIL. */

@@ -74,7 +74,7 @@ struct sn_exchange {
 	uint64_t verdict_allow; /* methods for Allow */
 	const char *verdict_text;
 	int verdict;            /* status decided before the body ended; 0: run the handler */
-	bool keep, remote;
+	bool keep, remote, slow_told;
 
 	/* its answer: mtx */
 	enum sn_ex_state state;
@@ -157,10 +157,20 @@ struct sn_iothread {
 	atomic_bool want_python_given_up;
 	atomic_bool deaf; /* does not look at the listeners any more */
 	bool draining;
+	_Atomic(const struct sn_endpoint *) native; /* whose handler runs on this thread */
+	_Atomic uint64_t native_id;                 /* for which request; written by io */
 	pthread_mutex_t inbox_mtx;
 	struct sn_conn *inbox; /* inbox_mtx */
 	uint8_t *rbuf;
 };
+
+/* io: a native handler begins; NULL: it has ended. */
+static inline void
+sn_iothread_native(struct sn_iothread *io, const struct sn_endpoint *ep, uint64_t id)
+{
+	atomic_store_explicit(&io->native_id, id, memory_order_relaxed);
+	atomic_store_explicit(&io->native, ep, memory_order_release);
+}
 
 /* The I/O thread that runs here; NULL on other threads. */
 extern _Thread_local struct sn_iothread *sn_io_self;

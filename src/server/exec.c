@@ -54,9 +54,11 @@ run_native(struct sn_exchange *x)
 	struct sn_response res;
 	char head[1024], body[8192];
 	sn_response_init(&res, x->req, head, sizeof(head), body, sizeof(body));
+	sn_iothread_native(x->conn->io, x->req->endpoint, x->req->id);
 	sn_board_begin(x->req->id, x->req->endpoint);
 	int rc = sn_native_call(x->req, &res);
 	sn_board_end();
+	sn_iothread_native(x->conn->io, NULL, 0);
 	if (rc == 0)
 		sn_conn_sink.respond(x->req, &res);
 	sn_response_free(&res);
@@ -72,6 +74,7 @@ submit(struct sn_exchange *x, int (*hand_over)(struct sn_context *, struct sn_re
 	struct sn_request *req = x->req;
 	sn_exchange_deadline(x, sn_timeout_first_look(ctx, req->endpoint));
 	req->queued_ms = c->io->now_ms;
+	x->slow_told = false;
 	x->remote = true;
 	c->nremote++;
 	c->shared = true;

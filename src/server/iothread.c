@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "conf/address.h"
 #include "server/conn_priv.h"
+#include "server/stack.h"
 
 #define EVENTS 256
 #define PAUSE_MS 100          /* after EMFILE, and at limits.connections */
@@ -397,6 +398,20 @@ sn_iothread_give_up_python(struct sn_iothread *io)
 {
 	atomic_store(&io->want_python_given_up, true);
 	eventfd_write(io->wake, 1);
+}
+
+const struct sn_endpoint *
+sn_iothread_at(const struct sn_iothread *io, uint64_t *id)
+{
+	const struct sn_endpoint *ep = atomic_load_explicit(&io->native, memory_order_acquire);
+	*id = atomic_load_explicit(&io->native_id, memory_order_relaxed);
+	return ep;
+}
+
+bool
+sn_iothread_stack(const struct sn_iothread *io, struct sn_buf *out)
+{
+	return sn_stack_take(io->thread, out);
 }
 
 bool

@@ -24,6 +24,10 @@ void sn_iothread_drain(struct sn_iothread *io);
 bool sn_iothread_deaf(const struct sn_iothread *io);
 /* Python runs no code any more: what it has is answered 504. Any thread. */
 void sn_iothread_give_up_python(struct sn_iothread *io);
+/* The native handler that runs on this thread now, and its request's id; NULL: none. Any thread. */
+const struct sn_endpoint *sn_iothread_at(const struct sn_iothread *io, uint64_t *id);
+/* Appends the thread's C stack; see sn_stack_take(). */
+bool sn_iothread_stack(const struct sn_iothread *io, struct sn_buf *out);
 /* Cuts what is left, ends and joins the thread, frees it. */
 void sn_iothread_stop(struct sn_iothread *io);
 const struct sn_counters *sn_iothread_counters(const struct sn_iothread *io);

@@ -31,6 +31,7 @@ SN_SOURCES += \
 	src/server/server.c \
 	src/server/signals.c src/server/signals.h \
 	src/server/sink.c \
+	src/server/stack.c src/server/stack.h \
 	src/server/supervisor.c src/server/supervisor.h src/server/supervisor_priv.h \
 	src/server/timeout.c \
 	src/server/timer.c src/server/timer.h \

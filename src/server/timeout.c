@@ -3,7 +3,7 @@
  * The time of a request that was handed to an executor: its turn must come within
  * timeouts.queue (else 503, and it never runs), then its handler answer within
  * timeouts.request or its route's own time (else 504). One timer, the exchange's,
- * looks after both. I/O threads only.
+ * looks after both, and tells of handlers that are slow (log.slow). I/O threads only.
  */
 #include "base/log.h"
 #include "server/conn_priv.h"
@@ -17,8 +17,10 @@ handling_ms(const struct sn_context *ctx, const struct sn_endpoint *ep)
 int64_t
 sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep)
 {
-	int64_t handling = handling_ms(ctx, ep);
-	return ctx->ms.queue < handling ? ctx->ms.queue : handling;
+	int64_t first = handling_ms(ctx, ep);
+	if (ctx->ms.queue < first)
+		first = ctx->ms.queue;
+	return ctx->ms.slow && ctx->ms.slow < first ? ctx->ms.slow : first;
 }
 
 /* True: no executor takes the request any more; it is answered. */
@@ -52,6 +54,21 @@ has_started(const struct sn_request *req)
 	return atomic_load_explicit(&req->marks, memory_order_acquire) & SN_MARK_STARTED;
 }
 
+/* Once a request. Where a Python handler stands is said by the runtime, as soon as it can. */
+static void
+tell_slow(struct sn_exchange *x, struct sn_request *req)
+{
+	struct sn_conn *c = x->conn;
+	const struct sn_endpoint *ep = req->endpoint;
+	int64_t ms = c->io->now_ms - req->started_ms;
+	x->slow_told = true;
+	sn_log_for(SN_LOG_WARNING, req->id, "slow: %s %s: %s%s has been at it for %lld.%01lld s",
+	           req->method_name, req->path.path, ep->lane < SN_LANE_SYNC ? "native handler " : "",
+	           ep->name, (long long)ms / 1000, (long long)ms / 100 % 10);
+	if (ep->lane >= SN_LANE_SYNC)
+		sn_pyrt_tell_stack(c->io->ctx->py, req);
+}
+
 /* While the request waits it is looked at as often as its handler would have to be
  * stopped, were it begun right after. */
 void
@@ -68,6 +85,13 @@ sn_timeout_look(struct sn_exchange *x)
 			goto out;
 		started = has_started(req);
 	}
+	int64_t slow = x->slow_told ? 0 : ctx->ms.slow;
+	if (started && slow && now >= req->started_ms + slow) {
+		tell_slow(x, req);
+		slow = 0;
+	}
+	if (slow && slow < limit)
+		limit = slow;
 	if (started)
 		due = req->started_ms + limit;
 	else if (due > now + limit)

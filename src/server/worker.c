@@ -152,6 +152,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->ms.request = sn_clock_ms_of(conf->timeouts.request);
 	ctx->ms.write = sn_clock_ms_of(conf->timeouts.write);
 	ctx->ms.idle = sn_clock_ms_of(conf->timeouts.idle);
+	ctx->ms.slow = sn_clock_ms_of(conf->log.slow);
 	ctx->wire_limits.params = (uint32_t)conf->limits.params;
 	ctx->wire_limits.connections = conf->limits.connections;
 	ctx->wire_limits.requests = conf->limits.multiplexed;

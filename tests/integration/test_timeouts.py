@@ -5,6 +5,7 @@ stands at a gate that only the test can open."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -224,6 +225,53 @@ def test_a_task_that_swallows_its_cancellation_goes_on(snacgi: Snacgi, gate: Gat
     assert ended(gate) == ["CancelledError"]
     daemon.wait_log("goes on although its task was cancelled")
     assert daemon.get("/async/quick").status == 200
+
+
+# ---- the slow log ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target, stands", [
+    ("/wait", "time.sleep(0.005)"),
+    ("/async/wait", "await asyncio.sleep(0.005)"),
+    ("/async/block", "return wait(request)"),
+])
+def test_slow_handlers_are_logged_with_their_stack(snacgi: Snacgi, gate: Gate, target: str, stands: str) -> None:
+    """While it is slow, not when it has ended: the gate is closed until the stack is there."""
+    daemon = start(snacgi, {}, conf={"log": {"slow": 0.2}})
+    slow = send(daemon, f"{target}?gate={gate.path}")
+    daemon.wait_log(rf"slow: GET {target}: app\.\w+ has been at it for")
+    daemon.wait_log(rf"slow: app\.\w+ stands here:\n(  \| .*\n)*.*{re.escape(stands)}")
+    native_answers(daemon)
+    assert daemon.get("/quick").status == 200
+    gate.open()
+    assert slow.response().json() == {"opened": True}
+    assert daemon.log().count("has been at it for") == 1
+    slow.close()
+
+
+def test_slow_native_handlers_are_logged_with_their_name(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {}, conf={"log": {"slow": 0.2}})
+    slow = send(daemon, f"/native/wait?gate={gate.path}")
+    daemon.wait_log("slow: GET /native/wait: native handler /native/wait has been at it for")
+    native_answers(daemon)
+    gate.open()
+    assert slow.response().text == "opened"
+    slow.close()
+
+
+def test_a_stuck_io_thread_is_logged_with_its_stack(snacgi: Snacgi, gate: Gate) -> None:
+    """The other I/O thread goes on; when the handler is over its time, the process goes."""
+    daemon = start(snacgi, {"request": 3.0, "grace": 0.2, "shutdown": 2.0}, conf={"log": {"slow": 0.3}},
+                   supervisor=True)
+    first = daemon.worker
+    stuck = send(daemon, f"/native/stand?gate={gate.path}")
+    gate.arrived()
+    match = daemon.wait_log(r"native handler /native/stand has kept its I/O thread(.*\n)(  \| .*\n)+")
+    assert "native_endpoints.so" in match.group(0)
+    daemon.wait_log("must be replaced: a native handler does not give its I/O thread back")
+    wait_until(lambda: not alive(first), "the end of the old process")
+    assert daemon.get("/quick").json()["pid"] != first
+    stuck.close()
 
 
 # ---- the process is replaced ------------------------------------------------------------

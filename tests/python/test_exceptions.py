@@ -97,7 +97,7 @@ def test_own_classes(answer, capfd):
 
 @pytest.mark.parametrize(
     "exception",
-    [ValueError("secret"), SystemExit(1), KeyboardInterrupt("secret"), GeneratorExit(), MemoryError(), RecursionError(),
+    [ValueError("secret"), SystemExit(1), KeyboardInterrupt("secret"), GeneratorExit(), RecursionError(),
      asyncio.CancelledError(), StopIteration(5)],
 )  # fmt: skip
 def test_everything_else_is_500(answer, capfd, browser, exception):
@@ -167,3 +167,12 @@ def test_deep_recursion(answer):
 def test_bad_request_from_the_body(answer):
     a = answer(raised(lambda: Request("POST", body="{").body))
     assert a.status == 400 and "line 1 column 2" in json.loads(a.body)["error"]
+
+
+def test_out_of_memory_may_be_tried_again(answer, capfd):
+    def handler():
+        raise MemoryError
+
+    a = answer(raised(handler))
+    assert a.status == 503 and a["retry-after"] == "1" and json.loads(a.body)["status"] == 503
+    assert "MemoryError" in capfd.readouterr().err

@@ -187,13 +187,25 @@ is_timeout(const struct sn_response *res, const struct taken *e)
 	return is;
 }
 
+/* For want of memory the same request may well succeed a moment later. */
+static int
+status_of(struct sn_response *res, const struct taken *e)
+{
+	if (!e->type || !PyErr_GivenExceptionMatches(e->type, PyExc_MemoryError))
+		return 500;
+	sn_response_header_n(res, "Retry-After", 11, "1", 1);
+	return 503;
+}
+
 static void
 answer_failure(struct sn_response *res, const struct taken *e, const char *name)
 {
 	PyObject *text = NULL, *bytes = NULL;
 	const char *shown = name && *name ? name : "a handler";
+	int status;
 
 	sn_response_reset(res);
+	status = status_of(res, e);
 	if (!is_quiet(res, e)) {
 		text = traceback_text(e);
 		bytes = printable(text);
@@ -202,10 +214,10 @@ answer_failure(struct sn_response *res, const struct taken *e, const char *name)
 		           late ? "%s was over its time and was ended here:\n%s" : "%s failed:\n%s", shown,
 		           bytes ? PyBytes_AS_STRING(bytes) : "out of memory");
 	}
-	if (sn_response_error_page(res, 500, bytes && sn_pycore_state()->debug ? PyBytes_AS_STRING(bytes) : NULL) < 0) {
-		/* No memory for a page: a bare 500 needs none. */
+	if (sn_response_error_page(res, status, bytes && sn_pycore_state()->debug ? PyBytes_AS_STRING(bytes) : NULL) < 0) {
+		/* No memory for a page: a bare status needs none. */
 		sn_response_reset(res);
-		res->status = 500;
+		res->status = status;
 	}
 	Py_XDECREF(text);
 	Py_XDECREF(bytes);
