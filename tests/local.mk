@@ -7,6 +7,7 @@ include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
 include tests/install/local.mk
+include tests/chaos/local.mk
 include tests/valgrind/local.mk
 include tests/perf/local.mk
 EXTRA_DIST += tests/nginx-conf.sh tests/pytest.ini tests/setup-debian.sh tests/tsan.supp

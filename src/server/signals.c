@@ -27,16 +27,28 @@ tell(unsigned bit)
 	(void)put; /* full means readable, which is all that is wanted */
 }
 
-static void
-on_signal(int number)
+/* The supervisor's order to retire is told from anybody else's SIGUSR2 by its sender: only after
+ * that order does it send no more connections. */
+static unsigned
+bit_of(int number, const siginfo_t *info)
 {
+	switch (number) {
+	case SIGCHLD: return SN_SIG_CHILD;
+	case SIGUSR1: return SN_SIG_REOPEN;
+	case SIGUSR2:
+		return info->si_code == SI_USER && info->si_pid == getppid() ? SN_SIG_RETIRE : SN_SIG_SUCCEED;
+	case SIGHUP: return SN_SIG_RELOAD;
+	case SIGINT: return state.interrupt_stops ? SN_SIG_STOP : 0;
+	default: return SN_SIG_STOP;
+	}
+}
+
+static void
+on_signal(int number, siginfo_t *info, void *context)
+{
+	(void)context;
 	int saved = errno;
-	unsigned bit = number == SIGCHLD   ? SN_SIG_CHILD
-	               : number == SIGUSR1 ? SN_SIG_REOPEN
-	               : number == SIGUSR2 ? SN_SIG_RETIRE
-	               : number == SIGHUP  ? SN_SIG_RELOAD
-	               : number == SIGINT && !state.interrupt_stops ? 0
-	                                                            : SN_SIG_STOP;
+	unsigned bit = bit_of(number, info);
 	if (bit == SN_SIG_STOP)
 		atomic_fetch_add(&state.stops, 1);
 	if (bit)
@@ -54,14 +66,15 @@ sn_signals_install(bool interrupt_stops, struct sn_why *why)
 	state.interrupt_stops = interrupt_stops;
 	state.fd = fd;
 	/* a forked child has what came to its parent and was not yet taken: of that it obeys only this */
-	atomic_fetch_and(&state.pending, (unsigned)(SN_SIG_STOP | SN_SIG_REOPEN));
+	atomic_fetch_and(&state.pending, (unsigned)(SN_SIG_STOP | SN_SIG_REOPEN | SN_SIG_SUCCEED));
 	if (old >= 0)
 		close(old);
 	static const int handled[] = { SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGUSR1, SIGUSR2, SIGHUP };
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO };
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < SN_COUNT(handled); i++)
 		sigaction(handled[i], &sa, NULL);
+	sa.sa_flags = 0;
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &sa, NULL);
 	sigset_t none;

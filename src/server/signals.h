@@ -14,7 +14,8 @@ enum sn_signal {
 	SN_SIG_CHILD = 2,
 	SN_SIG_REOPEN = 4, /* SIGUSR1 */
 	SN_SIG_RELOAD = 8, /* SIGHUP */
-	SN_SIG_RETIRE = 16, /* SIGUSR2: to a worker, another one has its place */
+	SN_SIG_RETIRE = 16, /* SIGUSR2 of our parent: another worker has our place */
+	SN_SIG_SUCCEED = 64, /* SIGUSR2 of somebody else: a successor is wanted */
 	SN_SIG_RECYCLE = 32 /* of our own: see recycle.h */
 };
 

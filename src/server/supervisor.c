@@ -26,6 +26,7 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 5000
 #define RELAY_MS 20
+#define TELL_AGAIN_MS 1000
 #define STABLE_MS 10000
 #define CRASH_LOOP 10
 #define EXIT_NO_START 1
@@ -113,7 +114,7 @@ hear(struct sn_supervisor *s, struct sn_child *c)
 			memcpy(c->failure, m.text, sizeof(c->failure));
 		else if (m.kind == SN_MSG_DEAF)
 			c->deaf = true;
-		else if (m.kind == SN_MSG_RECYCLE && c->gen == s->now) {
+		else if (m.kind == SN_MSG_RECYCLE && c->gen) {
 			sn_log_info("worker %d asks for a successor: %s", (int)c->pid, m.text);
 			c->recycle = true;
 		}
@@ -266,6 +267,17 @@ kill_late(struct sn_supervisor *s, int64_t now)
 	}
 }
 
+/* A signal that meets another one of its number on the way is one with it. */
+static void
+tell_again(struct sn_supervisor *s, int64_t now)
+{
+	for (struct sn_child *c = s->children; c; c = c->next)
+		if (c->told_ms && !c->deaf && now - c->told_ms >= TELL_AGAIN_MS) {
+			kill(c->pid, SIGUSR2);
+			c->told_ms = now;
+		}
+}
+
 static int
 next_wait(const struct sn_supervisor *s, int64_t now)
 {
@@ -273,6 +285,9 @@ next_wait(const struct sn_supervisor *s, int64_t now)
 	for (const struct sn_child *c = s->children; c; c = c->next)
 		if (c->kill_ms && c->kill_ms < until)
 			until = c->kill_ms;
+	for (const struct sn_child *c = s->children; c; c = c->next)
+		if (c->told_ms && !c->deaf && c->told_ms + TELL_AGAIN_MS < until)
+			until = c->told_ms + TELL_AGAIN_MS;
 	for (unsigned i = 0; i < s->now->n && !s->stopping; i++) {
 		int64_t at = s->now->slot[i].respawn_ms;
 		if (at > now && at < until)
@@ -324,6 +339,7 @@ watch(struct sn_supervisor *s)
 		sn_relay_again(s);
 		sn_reload_settle(s);
 		fill(s, now);
+		tell_again(s, now);
 		kill_late(s, now);
 	}
 }

@@ -44,6 +44,7 @@ struct sn_child {
 	bool deaf;    /* retiring: accepts nobody any more */
 	bool replaced; /* by a reload whose success is not told yet */
 	int64_t started_ms, ready_ms;
+	int64_t told_ms; /* last, to retire; 0: never */
 	int64_t kill_ms; /* 0: none */
 	struct sn_board *board; /* what its threads are at */
 	char failure[4096]; /* why it cannot serve, in its own words */

@@ -218,7 +218,13 @@ sn_worker_take(struct sn_worker *w, uint32_t listener, int fd)
 bool
 sn_worker_is_full(const struct sn_worker *w)
 {
-	return atomic_load(&w->ctx.connections) >= w->ctx.conf->limits.connections;
+	if (atomic_load(&w->ctx.connections) >= w->ctx.conf->limits.connections)
+		return true;
+	/* a descriptor that is received and finds no number is lost */
+	int probe = w->ctx.chan >= 0 ? fcntl(w->ctx.chan, F_DUPFD_CLOEXEC, 0) : -1;
+	if (probe >= 0)
+		close(probe);
+	return w->ctx.chan >= 0 && probe < 0;
 }
 
 /* Up to an eighth more, a different one in each process: not all at once. */

@@ -86,6 +86,8 @@ wait_for_stop(int fd, int chan, const struct sn_conf *conf, struct sn_worker *w)
 		if ((mask & SN_SIG_RELOAD) && chan < 0)
 			sn_log_warning("SIGHUP: nothing is reloaded, because that needs the supervisor; leave "
 			               "--no-supervisor out, or restart");
+		if ((mask & SN_SIG_SUCCEED) && chan >= 0)
+			sn_recycle_ask(SN_RECYCLE_HEALTHY, "SIGUSR2 asks for it");
 		if (mask & SN_SIG_RETIRE)
 			sn_worker_retire(w);
 		bool stop = (mask & SN_SIG_RECYCLE) && wants_successor(chan, &kind);

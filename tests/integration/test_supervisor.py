@@ -142,6 +142,7 @@ def test_a_stopped_worker_cannot_hold_up_the_end(snacgi: Snacgi, tmp: Path) -> N
 
 
 def test_usr2_to_a_worker_replaces_it(snacgi: Snacgi, tmp: Path) -> None:
+    """Its successor first."""
     daemon = snacgi(supervisor=True, app=app(tmp / "app"))
     old = daemon.worker
     with daemon.connect() as conn:
