@@ -25,13 +25,17 @@ bench_peers_fcgi_peer_LDADD = $(FCGI_LIBS) -lpthread
 
 dist_man_MANS += man/snacgi-bench.1
 
-EXTRA_DIST += bench/run.py bench/servers.py bench/report.py bench/app/app.py \
-	bench/peers/wsgi.py bench/peers/users.php
+EXTRA_DIST += bench/run.py bench/servers.py bench/report.py bench/figures.py bench/proc.py \
+	bench/front.py bench/cases.py bench/transfers.py bench/curves.py bench/json_speed.py \
+	bench/app/app.py bench/app_pool/app_pool.py \
+	bench/peers/asgi.py bench/peers/wsgi.py bench/peers/users.php
 
-# make bench BENCH_ARGS='--repeat 9 --only kept'
+# make bench                                        all of it: most of an hour
+# make bench BENCH_ROWS='native kept;libfcgi kept'  what has one of these texts in its name
+# make bench BENCH_ARGS='--repeat 9'                and --quick, --list, --check, --access-log
 bench: bench/snacgi-bench$(EXEEXT) bench/table$(EXEEXT) bench/peers/fcgi-peer$(EXEEXT) \
 		src/snacgi$(EXEEXT) python/_snacgi.so
-	$(PYTHON_BIN) $(srcdir)/bench/run.py --build . --out bench-results $(BENCH_ARGS)
+	$(PYTHON_BIN) $(srcdir)/bench/run.py --build . --out bench-results --only '$(BENCH_ROWS)' $(BENCH_ARGS)
 .PHONY: bench
 CLEANFILES += bench/table$(EXEEXT) bench/peers/fcgi-peer$(EXEEXT) \
-	bench-results/bench.json bench-results/bench.svg bench-results/bench.txt
+	bench-results/bench.json bench-results/bench.svg bench-results/bench.txt bench-results/scale.svg

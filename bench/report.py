@@ -33,6 +33,7 @@ TARGETS: Sequence[tuple[str, str, str, str, float]] = (
     ("cpu", "native new", "libfcgi new", "<=", 0.7),
     ("throughput", "native new", "libfcgi new", ">=", 1.2),
     ("throughput", "native kept, 1000", "native kept", ">=", 0.9),
+    ("throughput", "native kept, 1000, 2 I/O threads", "native kept, 2 I/O threads", ">=", 0.75),
     ("cpu", "python new", "uwsgi new", "<=", 0.68),
     ("throughput", "python new", "uwsgi new", ">=", 1.4),
     ("cpu", "python scgi", "uwsgi scgi", "<=", 0.88),

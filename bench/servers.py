@@ -87,10 +87,10 @@ def configuration(tmp: Path, name: str, python: Path | None, access: bool, more:
     return conf
 
 
-def ours(name: str, program: Path, tmp: Path, python: Path | None, access: bool, about: str) -> Server:
+def ours(name: str, program: Path, tmp: Path, python: Path | None, access: bool, about: str, more: str = "") -> Server:
     if not program.exists():
         raise Missing(f"{program} is not built")
-    conf = configuration(tmp, name, python, access)
+    conf = configuration(tmp, name, python, access, more)
     return Server(name, [str(program), "serve", "-c", str(conf)], {p: tmp / f"{name}-{p}.sock" for p in ("fastcgi", "scgi")},
                   f"{about}; {version(str(program), '--version')}, supervisor, all limits and time-outs at their defaults, "
                   f"access log {'on' if access else 'off'}")
@@ -98,6 +98,10 @@ def ours(name: str, program: Path, tmp: Path, python: Path | None, access: bool,
 
 def native(build: Path, tmp: Path, access: bool) -> Server:
     return ours("native", build / "bench" / "table", tmp, None, access, "a C endpoint in a static table")
+
+
+def native2(build: Path, tmp: Path, access: bool) -> Server:
+    return ours("native2", build / "bench" / "table", tmp, None, access, "the same with two I/O threads", "io_threads = 2;\n")
 
 
 def python(build: Path, tmp: Path, access: bool) -> Server:
@@ -119,11 +123,11 @@ def uwsgi(build: Path, tmp: Path, access: bool) -> Server:
     program = shutil.which("uwsgi")
     if program is None:
         raise Missing("uwsgi is not installed; on Debian: apt-get install uwsgi uwsgi-plugin-python3")
-    sockets = {p: tmp / f"uwsgi-{p}.sock" for p in ("fastcgi", "scgi")}
+    sockets = {p: tmp / f"uwsgi-{p}.sock" for p in ("fastcgi", "scgi", "uwsgi")}
     if not any(Path("/usr/lib/uwsgi/plugins").glob("python3*_plugin.so")) and "debian" in version(program, "--version"):
         raise Missing("uwsgi has no Python; on Debian: apt-get install uwsgi-plugin-python3")
     command = [program, "--master", "--processes", "1", "--plugin", "python3", "--fastcgi-socket", str(sockets["fastcgi"]),
-               "--scgi-socket", str(sockets["scgi"]), "--listen", "1024", "--wsgi-file", str(HERE / "peers" / "wsgi.py"),
+               "--scgi-socket", str(sockets["scgi"]), "--socket", str(sockets["uwsgi"]), "--listen", "1024", "--wsgi-file", str(HERE / "peers" / "wsgi.py"),
                "--need-app", "--die-on-term"]
     if not access:
         command.append("--disable-logging")
@@ -144,4 +148,14 @@ def php(build: Path, tmp: Path, access: bool) -> Server:
                   extra=["-P", f"SCRIPT_FILENAME={HERE / 'peers' / 'users.php'}"])
 
 
-ALL = (native, python, libfcgi, uwsgi, php)
+def gunicorn(build: Path, tmp: Path, access: bool) -> Server:
+    program = shutil.which("gunicorn")
+    if program is None or subprocess.run(["/usr/bin/python3", "-c", "import uvicorn"], stderr=subprocess.DEVNULL).returncode:
+        raise Missing("gunicorn with uvicorn is not installed; on Debian: apt-get install gunicorn python3-uvicorn")
+    path = tmp / "gunicorn.sock"
+    return Server("gunicorn", [program, "-k", "uvicorn.workers.UvicornWorker", "-w", "1", "-b", f"unix:{path}", "--chdir", str(HERE / "peers"),
+                               "asgi:application"] + (["--access-logfile", str(tmp / "gunicorn.access")] if access else []),
+                  {"http": path}, f"{version(program, '--version')}, one uvicorn worker, ASGI without a framework")
+
+
+ALL = (native, native2, python, libfcgi, uwsgi, php, gunicorn)
