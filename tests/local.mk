@@ -2,6 +2,7 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/integration/local.mk
+include tests/faults/local.mk
 include tests/servers/local.mk
 include tests/python/local.mk
 include tests/lint/local.mk

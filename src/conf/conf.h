@@ -63,7 +63,7 @@ struct sn_conf {
 		unsigned blocking_threads; /* most; they start on demand */
 	} native;
 	struct {
-		uint64_t body;
+		uint64_t body, spool;
 		size_t memory_body, params, head, send_buffer;
 		unsigned headers, connections, multiplexed, async, stuck_threads;
 	} limits;

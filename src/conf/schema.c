@@ -55,6 +55,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("native.blocking_threads", UINT, native.blocking_threads, 1, 4096, "64", "64"),
 	KEY("limits.body", BYTES, limits.body, 0, 1024 * GIB, "16 MiB", "\"16 MiB\""),
 	KEY("limits.memory_body", SIZE, limits.memory_body, 0, GIB, "64 KiB", "\"64 KiB\""),
+	KEY("limits.spool", BYTES, limits.spool, 0, 1024 * 1024 * GIB, "1 GiB", "\"4 GiB\""),
 	KEY("limits.params", SIZE, limits.params, 1 * KIB, 16 * MIB, "128 KiB", "\"128 KiB\""),
 	KEY("limits.head", SIZE, limits.head, 512, 64 * KIB, "4 KiB", "\"4 KiB\""),
 	KEY("limits.send_buffer", SIZE, limits.send_buffer, 64 * KIB, GIB, "256 KiB", "\"256 KiB\""),

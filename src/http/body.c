@@ -10,12 +10,38 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Bytes in spool files of the whole process, and how many may be. */
+static atomic_ullong spooled;
+static uint64_t spool_limit = UINT64_MAX; /* set before threads start */
+
+void
+sn_body_set_spool_limit(uint64_t bytes)
+{
+	spool_limit = bytes;
+}
+
+static int
+spool_take(uint64_t n)
+{
+	if (atomic_fetch_add_explicit(&spooled, n, memory_order_relaxed) + n <= spool_limit)
+		return 0;
+	atomic_fetch_sub_explicit(&spooled, n, memory_order_relaxed);
+	return SN_EFULL;
+}
+
+static void
+spool_give(uint64_t n)
+{
+	atomic_fetch_sub_explicit(&spooled, n, memory_order_relaxed);
+}
 
 void
 sn_body_init(struct sn_body *b)
@@ -94,13 +120,16 @@ write_at(int fd, const char *data, size_t len, uint64_t offset)
 static int
 spool(struct sn_body *b, const char *dir)
 {
+	int rc = spool_take(b->len);
+	if (rc < 0)
+		return rc;
 	int fd = open_spool(dir);
-	if (fd < 0)
-		return SN_EIO;
-	int rc = write_at(fd, b->mem, (size_t)b->len, 0);
+	rc = fd < 0 ? SN_EIO : write_at(fd, b->mem, (size_t)b->len, 0);
 	if (rc < 0) {
 		int saved = errno;
-		close(fd);
+		if (fd >= 0)
+			close(fd);
+		spool_give(b->len);
 		errno = saved;
 		return rc;
 	}
@@ -127,9 +156,14 @@ sn_body_append(struct sn_body *b, const void *data, size_t len, size_t memory, c
 			munmap(b->map, (size_t)b->len + 1);
 			b->map = NULL;
 		}
+		rc = spool_take(len);
+		if (rc < 0)
+			return rc;
 		rc = write_at(b->fd, data, len, b->len);
 		if (rc == 0)
 			b->len += len;
+		else
+			spool_give(len);
 		return rc;
 	}
 	size_t need = (size_t)b->len + len;
@@ -196,8 +230,10 @@ sn_body_free(struct sn_body *b)
 {
 	if (b->map)
 		munmap(b->map, (size_t)b->len + 1);
-	if (b->fd >= 0)
+	if (b->fd >= 0) {
 		close(b->fd);
+		spool_give(b->len);
+	}
 	free(b->mem);
 	sn_body_init(b);
 }

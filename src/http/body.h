@@ -18,11 +18,13 @@ struct sn_body {
 	void *map;   /* the spool file mapped for sn_body_data */
 };
 
+/* Bytes that all bodies in files may take together; before threads start. */
+void sn_body_set_spool_limit(uint64_t bytes);
 void sn_body_init(struct sn_body *b);
 /* Makes room for an announced length at once (at most `memory`). */
 int sn_body_expect(struct sn_body *b, uint64_t len, size_t memory);
 /* Appends; past `memory` bytes it moves to a file in `dir` (NULL or "": $TMPDIR or /tmp).
- * SN_ENOMEM, or SN_EIO with errno kept. */
+ * SN_ENOMEM, SN_EFULL at the limit of all files together, or SN_EIO with errno kept. */
 int sn_body_append(struct sn_body *b, const void *data, size_t len, size_t memory, const char *dir);
 /* Bytes from `offset`: count, 0 at the end, SN_EIO. */
 ssize_t sn_body_read(const struct sn_body *b, uint64_t offset, void *buf, size_t len);

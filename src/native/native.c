@@ -251,7 +251,7 @@ answer_status(struct sn_request *req, struct sn_response *res, int rc)
 {
 	int status = rc;
 	if (rc < 400 || rc > 599) {
-		status = 500;
+		status = rc == SN_ENOMEM ? 503 : 500;
 		if (rc < 0 && rc >= SN_EPYTHON)
 			sn_log_for(SN_LOG_ERROR, req->id, "native handler %s failed: %s",
 			           req->endpoint->name, sn_err_name(rc));
@@ -263,6 +263,8 @@ answer_status(struct sn_request *req, struct sn_response *res, int rc)
 		sn_response_reset(res);
 	}
 	/* Headers stay for a status that the handler asked for (WWW-Authenticate, Retry-After). */
+	if (rc == SN_ENOMEM)
+		sn_response_header_n(res, "Retry-After", 11, "1", 1);
 	if (sn_response_error_page(res, status, NULL) < 0) {
 		sn_response_reset(res);
 		res->status = status;

@@ -224,7 +224,6 @@ static void
 push(struct sn_conn *c)
 {
 	sn_conn_lock(c);
-	c->starved = false;
 	if (c->fd >= 0 && sn_out_pending(c) && sn_out_flush(c) < 0)
 		sn_conn_shut(c);
 	sn_conn_unlock(c);
@@ -355,8 +354,12 @@ on_timer(struct sn_timer *t)
 		sn_conn_close(c);
 		return;
 	}
-	if (starved)
+	if (starved) {
+		sn_conn_lock(c);
+		c->starved = false; /* only here: what reads and what writes may both set it again */
+		sn_conn_unlock(c);
 		sn_conn_go_on(c);
+	}
 }
 
 void

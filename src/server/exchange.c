@@ -272,7 +272,9 @@ on_body(struct sn_exchange *x, const struct sn_wire_event *ev)
 	                        conf->spool_dir);
 	if (rc < 0) {
 		sn_log_for(SN_LOG_ERROR, x->req->id, "cannot keep the request body: %s: %s",
-		           sn_err_name(rc), rc == SN_EIO ? strerror(errno) : "out of memory");
+		           sn_err_name(rc),
+		           rc == SN_EIO ? strerror(errno)
+		                        : rc == SN_EFULL ? "limits.spool is used up" : "out of memory");
 		set_verdict(x, 503, "the server cannot keep the request body now");
 	}
 }

@@ -301,9 +301,11 @@ sn_out_flush(struct sn_conn *c)
 		ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == ENOBUFS || errno == ENOMEM))
+		if (n < 0 && (errno == ENOBUFS || errno == ENOMEM)) {
 			c->starved = true; /* no event will tell */
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || c->starved))
+			return 0;
+		}
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
 		if (n < 0)
 			return SN_EGONE;

@@ -157,6 +157,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->wire_limits.connections = conf->limits.connections;
 	ctx->wire_limits.requests = conf->limits.multiplexed;
 	sn_response_set_head_limit(conf->limits.head);
+	sn_body_set_spool_limit(conf->limits.spool);
 	if (getrandom(&ctx->id_seed, sizeof(ctx->id_seed), GRND_NONBLOCK) != sizeof(ctx->id_seed))
 		ctx->id_seed = (uint64_t)sn_clock_ns() ^ (uint64_t)getpid() << 40;
 	int rc = load_native(w, tables, check_only, why);

@@ -5,6 +5,8 @@ EXTRA_DIST += \
 	tests/integration/apps/basic/app.py tests/integration/apps/basic/compute.py \
 	tests/integration/apps/hooks/app.py tests/integration/test_hooks.py \
 	tests/integration/apps/timeouts/app.py tests/integration/apps/timeouts/jobs.py \
+	tests/integration/apps/timeouts/app.py \
+	tests/integration/apps/crash/app.py \
 	tests/integration/apps/pool/app.py tests/integration/apps/pool/jobs.py \
 	tests/integration/conftest.py tests/integration/daemon.py \
 	tests/integration/fcgi.py tests/integration/scgi.py tests/integration/wire.py \
@@ -14,6 +16,10 @@ EXTRA_DIST += \
 	tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
 	tests/integration/test_lifecycle.py tests/integration/test_listeners.py \
 	tests/integration/test_multiplex.py tests/integration/test_native.py tests/integration/test_nginx.py \
+	tests/integration/test_faults.py tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
+	tests/integration/test_crash.py tests/integration/test_faults.py tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
+	tests/integration/test_limits.py tests/integration/test_lifecycle.py tests/integration/test_listeners.py \
+	tests/integration/test_native.py tests/integration/test_nginx.py \
 	tests/integration/test_paths.py tests/integration/test_pool.py \
 	tests/integration/test_reference_peer.py \
 	tests/integration/test_scale.py tests/integration/test_scgi.py \

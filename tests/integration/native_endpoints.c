@@ -51,10 +51,12 @@ user(sn_request *req, sn_response *res)
 	if (err)
 		return sn_response_error(res, 404, "no such user: %s", sn_request_value(req, "id"));
 	obj = json_object_new_object();
+	if (!obj)
+		return SN_ENOMEM;
 	json_object_object_add(obj, "user_id", json_object_new_int64(id));
 	err = sn_response_json(res, obj);
 	json_object_put(obj);
-	return err ? 500 : 0;
+	return err;
 }
 
 static int
@@ -223,7 +225,7 @@ static int
 blocking(sn_request *req, sn_response *res)
 {
 	nap(query_long(req, "ms", 1));
-	return sn_response_puts(res, "rested") ? 500 : 0;
+	return sn_response_puts(res, "rested");
 }
 
 /* A crash, as the supervisor sees it. */
@@ -307,6 +309,16 @@ send_refused(sn_request *req, sn_response *res)
 
 static char greeting[] = "from the context";
 
+/* As a write to where nobody may: this process ends. */
+static int
+crash(sn_request *req, sn_response *res)
+{
+	(void)req;
+	(void)res;
+	raise(SIGSEGV);
+	return 500;
+}
+
 static const sn_route routes[] = {
 	{ .rule = "/native/hello", .handler = hello, SN_HERE },
 	{ .rule = "/native/kill", .handler = die, SN_HERE },
@@ -327,6 +339,8 @@ static const sn_route routes[] = {
 	{ .rule = "/native/send", .handler = sender, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/gated", .handler = gated, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/send-refused", .handler = send_refused, SN_HERE },
+	{ .rule = "/native/crash", .handler = crash, SN_HERE },
+	{ .rule = "/native/blocking-crash", .handler = crash, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/both", .handler = text, .methods = "POST", .ctx = greeting, SN_HERE },
 	{ .rule = NULL },
 };

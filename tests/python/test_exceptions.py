@@ -111,6 +111,11 @@ def test_everything_else_is_500(answer, capfd, browser, exception):
         assert "app.handler failed" in log and type(exception).__name__ in log and "raise exception" in log
 
 
+def test_no_memory_is_503(answer, capfd):
+    a = answer(MemoryError("secret"))
+    assert a.status == 503 and a["retry-after"] == "1" and b"secret" not in a.body
+
+
 def test_log_has_the_request_id(answer, capfd, browser):
     answer(ValueError(), browser)
     # 0 is the id of a request made by hand; the page shows it too

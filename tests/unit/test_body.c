@@ -109,6 +109,30 @@ test_no_directory(void **state)
 }
 
 static void
+test_spool_limit(void **state)
+{
+	(void)state;
+	struct sn_body a, b;
+	char block[64] = "";
+	sn_body_set_spool_limit(100);
+	sn_body_init(&a);
+	sn_body_init(&b);
+	assert_int_equal(sn_body_append(&a, block, 60, 0, NULL), 0);
+	assert_int_equal(sn_body_append(&b, block, 30, 32, NULL), 0); /* in memory */
+	assert_int_equal(sn_body_append(&b, block, 10, 32, NULL), 0); /* 30 of it move, and 10 */
+	assert_int_equal(b.len, 40);
+	sn_body_free(&b);
+	assert_int_equal(sn_body_append(&a, block, 40, 0, NULL), 0); /* exactly all */
+	assert_int_equal(sn_body_append(&b, block, 1, 0, NULL), SN_EFULL);
+	assert_int_equal(sn_body_append(&a, block, 1, 0, NULL), SN_EFULL);
+	assert_int_equal(a.len, 100);
+	sn_body_free(&a);
+	assert_int_equal(sn_body_append(&b, block, 64, 0, NULL), 0);
+	sn_body_free(&b);
+	sn_body_set_spool_limit(UINT64_MAX);
+}
+
+static void
 test_announced_and_large(void **state)
 {
 	(void)state;
@@ -126,6 +150,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),        cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_spooled),      cmocka_unit_test(test_no_directory),
+		cmocka_unit_test(test_spool_limit),
 		cmocka_unit_test(test_announced_and_large),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,7 +244,7 @@ test_results(void **state)
 	call_result(401, 401, true, true);
 	call_result(599, 599, true, true);
 	call_result(503, 503, true, true);
-	call_result(SN_ENOMEM, 500, false, true);
+	call_result(SN_ENOMEM, 503, false, true);
 	call_result(-4711, 500, false, true);
 	call_result(1, 500, false, true);
 	call_result(200, 500, false, true);

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Limits that hold over all requests of a process: what is beyond them is told so or waits, and
+what comes after is served."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable
+
+from daemon import Daemon, descriptors, wait_until
+
+import fcgi
+from wire import environ
+
+Snacgi = Callable[..., Daemon]
+
+
+def upload(daemon: Daemon, size: int, hold: int) -> fcgi.Connection:
+    """A body of `size` bytes whose last `hold` ones are not sent yet."""
+    conn = daemon.connect()
+    whole = fcgi.request(environ("POST", "/both", None, b"x" * size), b"x" * size, 1, True)
+    conn.send(whole[:-hold] if hold else whole)
+    conn.rest = whole[-hold:]
+    return conn
+
+
+def spooled(daemon: Daemon) -> int:
+    """Bytes in files without a name."""
+    return sum(os.stat(f"/proc/{daemon.worker}/fd/{fd}").st_size for fd, target in descriptors(daemon.worker).items()
+               if target.startswith("/") and "deleted" in target)
+
+
+def test_spool_is_used_up(snacgi: Snacgi) -> None:
+    """503 with Retry-After for the upload that does not fit; the one that waits, and small ones,
+    go on; and there is room again when it is done."""
+    daemon = snacgi(app=None, probe="/native/hello",
+                    conf={"limits": {"memory_body": 1024, "spool": 150000}})
+    first = upload(daemon, 100000, 2000)
+    wait_until(lambda: spooled(daemon) >= 97000, "its file")
+    with daemon.connect() as conn:  # the first has its 98000 or so of 150000
+        answer = conn.ask("POST", "/both", b"x" * 100000)
+        assert answer.status == 503
+        assert answer.header("Retry-After") == "1"
+        assert conn.ask("POST", "/both", b"x" * 1000).status == 200
+    daemon.wait_log("limits.spool is used up")
+    first.send(first.rest)
+    assert first.response().status == 200
+    for _ in range(3):
+        assert daemon.ask("POST", "/both", b"x" * 140000).status == 200
+    first.close()
+
+
+def test_connections(snacgi: Snacgi) -> None:
+    """Beyond limits.connections a peer waits in the kernel's queue; it is served when another
+    one leaves."""
+    daemon = snacgi(app=None, probe="/native/hello", conf={"limits": {"connections": 4}})
+    wait_until(lambda: daemon.sockets() == 1, "the probe's connection is closed")
+    conns = [daemon.connect() for _ in range(4)]
+    for conn in conns:
+        assert conn.ask("GET", "/native/hello").status == 200
+    late = daemon.connect()
+    late.send(fcgi.request(environ("GET", "/native/hello"), b"", 1, True))
+    daemon.wait_log("not accepting connections for now: limits.connections is reached")
+    for conn in conns:
+        assert conn.ask("GET", "/native/hello").status == 200
+    conns.pop().close()
+    assert late.response().status == 200
+    for conn in [late, *conns]:
+        conn.close()
