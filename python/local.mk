@@ -5,6 +5,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
+	python/snacgi/_forms.py \
 	python/snacgi/_globals.py \
 	python/snacgi/_helpers.py \
 	python/snacgi/_hooks.py \

@@ -4,11 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Iterable, Iterator, Optional
+from typing import Any, Callable, Generator, Iterable, Iterator, Optional
 
 from _snacgi import RequestHeaders
 
 Mapping.register(RequestHeaders)
+
+
+class AwaitableBool(int):
+    """True or False, at once or awaited."""
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return bool(self)
+        yield  # what makes this a generator
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
 
 
 class MultiDict(dict[str, str]):

@@ -15,7 +15,7 @@ import textwrap
 import threading
 from typing import Any, Callable, Iterator, Sequence
 
-from . import _routing
+from . import _forms, _routing
 from ._bind import bind, bind_missing
 from ._blueprint import unregistered
 from ._life import needs_loop, run_worker_init
@@ -34,13 +34,15 @@ _SWITCH_INTERVAL = 0.001
 _POOL_START = 120.0  # seconds for all workers of the pool to import the user's modules
 
 
-def prepare() -> None:
+def prepare(form_parts: int, form_memory: int, form_file: int) -> None:
     """Before the user's modules are imported: what they print is seen line by line."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     if not sys.argv or sys.argv == [""]:
         sys.argv = ["snacgi"]
+    if form_parts:
+        _forms.configure(form_parts, form_memory, form_file)
     sys.setswitchinterval(_SWITCH_INTERVAL)
 
 

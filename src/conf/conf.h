@@ -64,8 +64,8 @@ struct sn_conf {
 	} native;
 	struct {
 		uint64_t body, spool;
-		size_t memory_body, params, head, send_buffer;
-		unsigned headers, connections, multiplexed, async, stuck_threads;
+		size_t memory_body, params, head, send_buffer, form_memory;
+		unsigned form_parts, headers, connections, multiplexed, async, stuck_threads;
 	} limits;
 	struct { /* seconds */
 		double read, queue, request, grace, write, idle, pool, start, shutdown;

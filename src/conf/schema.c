@@ -59,6 +59,8 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("limits.params", SIZE, limits.params, 1 * KIB, 16 * MIB, "128 KiB", "\"128 KiB\""),
 	KEY("limits.head", SIZE, limits.head, 512, 64 * KIB, "4 KiB", "\"4 KiB\""),
 	KEY("limits.send_buffer", SIZE, limits.send_buffer, 64 * KIB, GIB, "256 KiB", "\"256 KiB\""),
+	KEY("limits.form_memory", SIZE, limits.form_memory, KIB, GIB, "500 KiB", "\"500 KiB\""),
+	KEY("limits.form_parts", UINT, limits.form_parts, 1, 1000000, "1000", "1000"),
 	KEY("limits.headers", UINT, limits.headers, 1, 10000, "128", "128"),
 	KEY("limits.connections", UINT, limits.connections, 1, 1048576, "16384", "16384"),
 	KEY("limits.multiplexed", UINT, limits.multiplexed, 1, 1024, "64", "64"),

@@ -144,7 +144,9 @@ configure_core(struct sn_pyrt *rt)
 static int
 import_all(struct sn_pyrt *rt)
 {
-	PyObject *r = sn_interp_call("prepare", PyTuple_New(0));
+	const struct sn_pyrt_options *opt = rt->opt;
+	PyObject *r = sn_interp_call("prepare", Py_BuildValue("(Inn)", opt->form_parts, (Py_ssize_t)opt->form_memory,
+	                                                      (Py_ssize_t)opt->form_file));
 	int rc = r ? 0 : sn_interp_fail(rt->why, "Python could not be prepared");
 
 	Py_XDECREF(r);

@@ -23,6 +23,9 @@ struct sn_pyrt_options {
 	size_t queue;               /* requests waiting for sync threads; calls waiting for the pool */
 	size_t async_max;           /* coroutines in flight and requests waiting for the loop, since
 	                               one that waits costs no more than one that runs */
+	unsigned form_parts;        /* fields and files of a form; beyond: 413; 0: the package's own */
+	size_t form_memory;         /* bytes of a form's fields; beyond: 413 */
+	size_t form_file;           /* a file of a form above it goes to a temporary file */
 	const char *json;           /* "builtin" or "orjson" */
 	const char *nan;            /* "error" or "null" */
 	const char *loop;           /* "asyncio" or "uvloop" */

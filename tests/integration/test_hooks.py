@@ -71,3 +71,14 @@ def test_a_ported_flask_application(snacgi: Snacgi) -> None:
     assert made.status == 201 and made.header("Location") == "/notes/4"
     assert daemon.get("/notes/4").json() == {"id": 4, "text": "new"}
     assert daemon.get("/notes/99").json() == {"error": "not found", "path": "/notes/99"}
+
+
+def test_forms_within_their_limits(snacgi: Snacgi) -> None:
+    daemon = snacgi(app="hooks", conf={"limits": {"form_parts": 3, "form_memory": 2000}})
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": "a=1; b=2"}
+    answer = daemon.ask("POST", "/form", b"x=1&y=%C3%BC&z=", headers=kind)
+    assert answer.json() == {"fields": {"x": "1", "y": "\u00fc", "z": ""}, "cookies": {"a": "1", "b": "2"}}
+    assert daemon.ask("POST", "/form", b"a&b&c&d", headers=kind).status == 413
+    assert daemon.ask("POST", "/form", b"a=" + b"x" * 2000, headers=kind).status == 413
+    kind["Content-Type"] = "multipart/form-data; boundary=b"
+    assert daemon.ask("POST", "/form", b"--b garbage", headers=kind).status == 400

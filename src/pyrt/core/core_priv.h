@@ -58,6 +58,8 @@ enum sn_reqfield { /* cached values, in sn_pyrequest.field */
 	SN_F_BODY,
 	SN_F_DATA,
 	SN_F_ENVIRON,
+	SN_F_FORM, /* (form, files) */
+	SN_F_COOKIES,
 	SN_F_TABLE, /* of routes, whose rule explains path_params; in plain Python only */
 	SN_F_COUNT
 };

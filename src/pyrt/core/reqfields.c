@@ -370,6 +370,50 @@ get_allowed(PyObject *self, void *arg SN_UNUSED)
 	return text;
 }
 
+/* ---- forms and cookies: snacgi._forms --------------------------------------- */
+
+static PyObject *
+by_forms(PyObject *self, enum sn_reqfield id, PyObject **slot, const char *name)
+{
+	PyObject *parse;
+
+	if (SELF(self)->field[id])
+		return Py_NewRef(SELF(self)->field[id]);
+	parse = sn_pycore_lazy(slot, "snacgi._forms", name);
+	return parse ? sn_pyrequest_keep(SELF(self), id, PyObject_CallOneArg(parse, self)) : NULL;
+}
+
+static PyObject *
+form_part(PyObject *self, Py_ssize_t part)
+{
+	static PyObject *slot;
+	PyObject *both = by_forms(self, SN_F_FORM, &slot, "parse");
+	PyObject *one = both ? PySequence_GetItem(both, part) : NULL;
+
+	Py_XDECREF(both);
+	return one;
+}
+
+static PyObject *
+get_form(PyObject *self, void *arg SN_UNUSED)
+{
+	return form_part(self, 0);
+}
+
+static PyObject *
+get_files(PyObject *self, void *arg SN_UNUSED)
+{
+	return form_part(self, 1);
+}
+
+static PyObject *
+get_cookies(PyObject *self, void *arg SN_UNUSED)
+{
+	static PyObject *slot;
+
+	return by_forms(self, SN_F_COOKIES, &slot, "cookies");
+}
+
 /* ---- body ----------------------------------------------------------------- */
 
 static PyObject *
@@ -460,11 +504,15 @@ method_get_json(PyObject *self, PyObject *args, PyObject *kwargs)
 	return value;
 }
 
-/* Waits for nobody: true once the peer is gone or the request was answered 504. */
+/* Waits for nobody: true once the peer is gone or the request was answered 504. What it
+ * returns is true or false, and may be awaited for those who are used to that. */
 static PyObject *
 method_is_disconnected(PyObject *self, PyObject *arg SN_UNUSED)
 {
-	return PyBool_FromLong(sn_request_marked(REQ(self)));
+	static PyObject *slot;
+	PyObject *class = sn_pycore_lazy(&slot, "snacgi._datastructures", "AwaitableBool");
+
+	return class ? PyObject_CallOneArg(class, sn_request_marked(REQ(self)) ? Py_True : Py_False) : NULL;
 }
 
 static PyObject *
@@ -488,7 +536,7 @@ PyMethodDef sn_request_methods[] = {
 	{ "get_json", (PyCFunction)(void (*)(void))method_get_json, METH_VARARGS | METH_KEYWORDS,
 	  "get_json(force=False, silent=False, cache=True): the parsed JSON body. As in Flask: 415\n"
 	  "when the Content-Type is not JSON (unless force), 400 when malformed; None when silent." },
-	{ "_disconnected", method_is_disconnected, METH_NOARGS, "True once nobody reads the answer." },
+	{ "is_disconnected", method_is_disconnected, METH_NOARGS, "True once nobody reads the answer." },
 	{ "__reduce_ex__", method_reduce, METH_O, NULL },
 	{ "__reduce__", method_reduce, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
@@ -512,6 +560,9 @@ PyGetSetDef sn_request_getset[] = {
 	{ "scheme", get_scheme, NULL, "'http' or 'https'.", NULL },
 	{ "host", get_host, NULL, "The Host header, or server name and port.", NULL },
 	{ "url", get_url, NULL, "The whole URL, escaped.", NULL },
+	{ "form", get_form, NULL, "The fields of a form, a MultiDict of Werkzeug's.", NULL },
+	{ "files", get_files, NULL, "The files of a form, a MultiDict of Werkzeug's FileStorage.", NULL },
+	{ "cookies", get_cookies, NULL, "The cookies, a MultiDict of Werkzeug's.", NULL },
 	{ "id", get_id, NULL, "The request id as in the log: 16 hexadecimal digits.", NULL },
 	{ "body", get_body, NULL, "The parsed JSON body, whatever the Content-Type; None when there is\n"
 	                          "none. Malformed JSON raises BadRequest (400).", NULL },

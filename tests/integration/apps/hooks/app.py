@@ -116,6 +116,11 @@ def pooled(request, pool):
     return pool.submit(was_initialised).result()
 
 
+@snacgi.post("/form")
+def form(request):
+    return {"fields": request.form.to_dict(), "cookies": request.cookies.to_dict()}
+
+
 @get("/late")
 async def late(request):
     note("late begins")
