@@ -85,6 +85,7 @@ def test_announced(mux: Mux) -> None:
     assert values[b"FCGI_MAX_REQS"] == b"64"  # of one connection, as HAProxy takes it
 
 
+@pytest.mark.basic
 def test_later_requests_are_answered_first(server: Daemon, mux: Mux) -> None:
     """A request that waits holds up none of its neighbours, of any lane."""
     mux.conn.send(get("/agate/order", 1) + get("/gate/order", 2))
@@ -101,6 +102,7 @@ def test_later_requests_are_answered_first(server: Daemon, mux: Mux) -> None:
     assert mux.conn.ask("GET", "/native/hello").status == 200
 
 
+@pytest.mark.basic
 @pytest.mark.parametrize("seed", range(6))
 def test_streams_interleaved_at_random(mux: Mux, seed: int) -> None:
     """The records of many requests in any mixture: each gets its own answer."""
@@ -255,6 +257,7 @@ def test_questions_without_end_are_not_read_on(snacgi: Callable[..., Daemon]) ->
 # ---- one of several ---------------------------------------------------------------------
 
 
+@pytest.mark.basic
 def test_abort_of_one(server: Daemon, mux: Mux) -> None:
     mux.conn.send(get("/agate/one", 1) + get("/agate/one", 2))
     wait_for(server, "one", 2)
@@ -297,6 +300,7 @@ def test_a_refused_upload_leaves_the_others_alone(server: Daemon, mux: Mux) -> N
     assert mux.conn.ask("GET", "/native/hello").status == 200
 
 
+@pytest.mark.basic
 def test_an_answer_that_breaks_off(server: Daemon, mux: Mux) -> None:
     """It must not pass for a whole one: the connection ends without its END_REQUEST, but not
     before the others are answered."""
@@ -355,6 +359,7 @@ def test_closes_when_all_are_answered(server: Daemon, last: int) -> None:
         assert conn.closed()
 
 
+@pytest.mark.basic
 def test_the_peer_goes(server: Daemon) -> None:
     """Every task of the connection is cancelled, every stream let go of."""
     before = int(server.get("/native/pulls-done").text)
@@ -365,6 +370,7 @@ def test_the_peer_goes(server: Daemon) -> None:
     wait_until(lambda: int(server.get("/native/pulls-done").text) == before + 1, "the done callback")
 
 
+@pytest.mark.basic
 def test_a_broken_record_ends_all(server: Daemon, mux: Mux) -> None:
     mux.conn.send(get("/agate/broken", 1) + get("/agate/broken", 2) + begin(3, keep=True))
     wait_for(server, "broken", 2)
