@@ -123,12 +123,11 @@ sn_out_raw(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len)
 {
 	if (len == 0)
 		return 0;
-	struct sn_out *o = calloc(1, sizeof(*o) + len);
+	struct sn_out *o = malloc(sizeof(*o) + len);
 	if (!o)
 		return SN_ENOMEM;
 	memcpy(o + 1, data, len);
-	o->data = (const uint8_t *)(o + 1);
-	o->len = len;
+	*o = (struct sn_out){ .data = (const uint8_t *)(o + 1), .len = len };
 	out_push(c, q, o);
 	return 0;
 }
@@ -140,17 +139,19 @@ sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len
 	if (len == 0)
 		return 0;
 	size_t copy = done ? 0 : len;
-	struct sn_out *o = calloc(1, sizeof(*o) + copy);
+	struct sn_out *o = malloc(sizeof(*o) + copy);
 	if (!o)
 		return SN_ENOMEM;
 	if (copy)
 		memcpy(o + 1, data, len);
-	o->data = copy ? (const uint8_t *)(o + 1) : data;
-	o->len = len;
-	o->framed = true;
-	o->id = id;
-	o->done = done;
-	o->arg = arg;
+	*o = (struct sn_out){
+		.data = copy ? (const uint8_t *)(o + 1) : data,
+		.len = len,
+		.framed = true,
+		.id = id,
+		.done = done,
+		.arg = arg,
+	};
 	out_push(c, q, o);
 	return 0;
 }

@@ -21,7 +21,7 @@
 #define COMPACT_MAX (16 * 1024)
 #define FRAME_HEADER_MAX 8
 #define END_MAX 32
-#define PULL_CHUNK (32 * 1024)
+#define PULL_CHUNK (64 * 1024 - 8) /* with its record header 64 KiB */
 #define PULL_TURN 16 /* chunks of one connection before the others get their turn */
 
 /* The I/O thread needs no lock while nobody else knows a request of the connection. */
