@@ -54,7 +54,7 @@ fill(struct sn_request *req)
 static size_t
 usual_pairs(size_t len)
 {
-	return len / 24 + 8;
+	return len / 32 + 8;
 }
 
 /* One block with the parameters decoded into it. */

@@ -62,7 +62,7 @@ def program(build: Path, name: str) -> Path:
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + 600
     while True:
         with socket.socket(socket.AF_UNIX) as sock:
             try:
@@ -88,9 +88,9 @@ def total(build: Path, row: Row, requests: int, tmp: Path) -> int:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=to, stderr=to, env=env, cwd=tmp)
     try:
         wait_for(sock, daemon, log)
-        load = [str(build / "bench" / "snacgi-bench"), "-c", "1", "-n", str(requests), "-d", "300", "--timeout", "100",
+        load = [str(build / "bench" / "snacgi-bench"), "-c", "1", "-n", str(requests), "-d", "900", "--timeout", "600",
                 *(("--body", row.body, "-T", "application/json") if row.body else ()), f"unix:{sock}", row.path]
-        got = subprocess.run(load, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400)
+        got = subprocess.run(load, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1000)
         if got.returncode != 0:
             raise RuntimeError(f"snacgi-bench: {got.stdout}\n{log.read_text(errors='replace')[-3000:]}")
         daemon.send_signal(signal.SIGTERM)
