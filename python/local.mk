@@ -48,3 +48,9 @@ dist_snacgicommandspy_DATA = \
 	python/snacgi/_commands/request.py \
 	python/snacgi/_commands/shell.py \
 	python/snacgi/_commands/watch.py
+
+# Python keeps its bytecode beside the modules as soon as somebody who may write there runs it.
+uninstall-hook:
+	rm -rf '$(DESTDIR)$(snacgipydir)/__pycache__' '$(DESTDIR)$(snaxumpydir)/__pycache__'
+	-for sn_dir in '$(snacgipydir)' '$(snaxumpydir)' '$(pkgpylibdir)' '$(pkglibdir)'; do \
+		rmdir "$(DESTDIR)$$sn_dir" 2>/dev/null; done; true
