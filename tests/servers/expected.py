@@ -69,7 +69,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "caddy": CADDY,
     "caddy-minimal": {**CADDY, "private": "open"},
     "lighttpd": LIGHTTPD,
-    "lighttpd-streamed": {**LIGHTTPD, "chunked-small": "411", "chunked-large": "411"},
+    "lighttpd-streamed": {**LIGHTTPD, "chunked-small": "411 or ok", "chunked-large": "411"},
     "lighttpd-minimal": {**LIGHTTPD, "private": "open", "headers-16k": "431", "stream-large": "held", "stream-small": "held"},
     "lighttpd-scgi": LIGHTTPD,
     "haproxy": HAPROXY,
