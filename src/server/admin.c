@@ -111,12 +111,12 @@ let_in(struct sn_admin *a)
 	close(fd);
 }
 
-bool
+unsigned
 sn_admin_hear(struct sn_admin *a, const struct pollfd *p)
 {
-	bool reload = false;
+	unsigned asked = 0;
 	if (!a)
-		return false;
+		return 0;
 	for (unsigned i = 0; i < SN_ADMIN_CLIENTS; i++) {
 		struct client *c = &a->client[i];
 		char line[32];
@@ -125,14 +125,19 @@ sn_admin_hear(struct sn_admin *a, const struct pollfd *p)
 		ssize_t n = recv(c->fd, line, sizeof(line), 0);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
-		if (n == 7 && memcmp(line, "reload\n", 7) == 0 && !c->waits)
-			reload = c->waits = true;
-		else
+		unsigned what = n == 7 && memcmp(line, "reload\n", 7) == 0    ? SN_ADMIN_RELOAD
+		                : n == 8 && memcmp(line, "upgrade\n", 8) == 0 ? SN_ADMIN_UPGRADE
+		                                                              : 0;
+		if (!what || c->waits) {
 			drop(c); /* gone, or nonsense */
+			continue;
+		}
+		c->waits = true;
+		asked |= what;
 	}
 	if (p[0].revents)
 		let_in(a);
-	return reload;
+	return asked;
 }
 
 void

@@ -20,8 +20,9 @@ struct sn_admin *sn_admin_new(void);
 void sn_admin_free(struct sn_admin *a);
 /* Fills up to SN_ADMIN_CLIENTS + 1 entries; their count. */
 nfds_t sn_admin_poll(struct sn_admin *a, struct pollfd *p);
-/* After a poll over those entries. True: somebody asks for a reload. */
-bool sn_admin_hear(struct sn_admin *a, const struct pollfd *p);
+enum { SN_ADMIN_RELOAD = 1, SN_ADMIN_UPGRADE = 2 };
+/* After a poll over those entries. What is asked for: a mask. */
+unsigned sn_admin_hear(struct sn_admin *a, const struct pollfd *p);
 /* Tells everybody who asked what came of it. */
 void sn_admin_result(struct sn_admin *a, bool ok, const char *text);
 

@@ -47,7 +47,7 @@ is_that(int fd, long pid)
 }
 
 static int
-tell_answer(int fd)
+tell_answer(int fd, const char *command)
 {
 	struct sn_buf b;
 	char piece[4096];
@@ -61,7 +61,7 @@ tell_answer(int fd)
 		printf("%s\n", b.data + 3);
 		status = 0;
 	} else if (b.len > 7 && memcmp(b.data, "failed\n", 7) == 0) {
-		fprintf(stderr, "snacgi: reload failed, %s\n", b.data + 7);
+		fprintf(stderr, "snacgi: %s failed, %s\n", command, b.data + 7);
 	} else {
 		say("the supervisor ended the connection without an answer", "its log says why");
 	}
@@ -100,7 +100,7 @@ sn_admin_ask(const struct sn_conf *conf, long pid, const char *command)
 		if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
 			say("the supervisor hung up", "only root and the user it runs as may ask; its log may say more");
 		else
-			status = tell_answer(fd);
+			status = tell_answer(fd, command);
 	}
 	if (fd >= 0)
 		close(fd);

@@ -76,11 +76,12 @@ sn_channel_recv(int chan, struct sn_msg *m)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
 	                      .msg_controllen = sizeof(control) };
 	ssize_t n;
+	/* the reset of a peer that left something unread is told once, before what it sent itself */
 	do
 		n = recvmsg(chan, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET || errno == EBADF || errno == ENOTCONN ? SN_EGONE : SN_EAGAIN;
+		return errno == EBADF || errno == ENOTCONN ? SN_EGONE : SN_EAGAIN;
 	if ((size_t)n < HEAD)
 		return SN_EGONE;
 	((char *)m)[n] = '\0';

@@ -16,6 +16,8 @@ enum sn_msg_kind {
 	SN_MSG_FAILED,    /* worker: cannot serve; the text says why */
 	SN_MSG_RECYCLE,   /* worker: start my successor; the text says why */
 	SN_MSG_DEAF,      /* worker: retiring, and accepts nobody any more */
+	SN_MSG_LISTENER,  /* to a successor's program: a listening socket, and what is to be known of it */
+	SN_MSG_GO,        /* the same: that was the last one */
 	SN_MSG_CONN       /* both ways: take this kept connection of listener `id` */
 };
 

@@ -31,6 +31,11 @@ let_go(struct sn_supervisor *s, const struct sn_generation *mine)
 	sn_admin_free(s->admin);
 	s->admin = NULL;
 	sn_relay_drop(s);
+	sn_upgrade_forget(&s->before);
+	if (s->before.chan >= 0)
+		close(s->before.chan);
+	if (s->heir.chan >= 0)
+		close(s->heir.chan);
 }
 
 static void

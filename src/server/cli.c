@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static const char usage[] =
 	"usage: snacgi [serve] [-c FILE] [-l ADDRESS]... [options]\n"
 	"       snacgi check | routes [-c FILE] [options]\n"
 	"       snacgi print-config SERVER [-c FILE] [options]\n"
-	"       snacgi reload [-c FILE] [--pid N]\n"
+	"       snacgi reload | upgrade [-c FILE] [--pid N]\n"
 	"       snacgi dev | request | shell | new ...        (each with --help)\n"
 	"       snacgi --version | --python-path | --help\n"
 	"\n"
@@ -55,9 +56,9 @@ static const char usage[] =
 	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
 	"check looks the configuration, imports and routes over; routes lists the routes;\n"
 	"print-config prints a front server's configuration that fits ours;\n"
-	"reload starts workers with the code and configuration as they are now. dev serves an\n"
-	"application while it is written, request asks it one request, shell opens a prompt in\n"
-	"it, new begins one.\n"
+	"reload starts workers with the code and configuration as they are now, and upgrade the\n"
+	"program, in the place of the running one. dev serves an application while it is\n"
+	"written, request asks it one request, shell opens a prompt in it, new begins one.\n"
 	"Manuals: snacgi(8), snacgi.conf(5), snacgi-python(7), snacgi(3)\n";
 
 enum option_id {
@@ -122,7 +123,9 @@ struct cli {
 	struct given *given;
 	size_t n;
 	bool no_supervisor, private, debug;
-	long pid; /* of reload; 0: not given */
+	const char *program; /* this one, as it was found */
+	char **argv;
+	long pid; /* of reload and upgrade; 0: not given */
 };
 
 static int
@@ -182,12 +185,12 @@ parse(struct cli *cli, int argc, char **argv)
 	}
 	if (optind < argc)
 		return bad_usage("'%s' is one word too many", argv[optind]);
-	static const char *const commands[] = { "serve", "check", "routes", "print-config", "reload" };
+	static const char *const commands[] = { "serve", "check", "routes", "print-config", "reload", "upgrade" };
 	for (size_t i = 0; i < SN_COUNT(commands); i++)
 		if (strcmp(cli->command, commands[i]) == 0)
 			return -1;
-	return bad_usage("there is no command '%s' (serve, check, routes, print-config, reload, dev, request, "
-	                 "shell, new)", cli->command);
+	return bad_usage("there is no command '%s' (serve, check, routes, print-config, reload, upgrade, dev, "
+	                 "request, shell, new)", cli->command);
 }
 
 /* All --module together replace the file's list. */
@@ -293,18 +296,23 @@ serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 {
 	struct sn_why why;
 	struct sn_listeners ls = { 0 };
-	const struct sn_loader loader = { load_again, cli };
+	const struct sn_loader loader = { load_again, cli, cli->program, cli->argv };
+	struct sn_inherited before = { .chan = -1 };
 	int rc = sn_process_open_log(conf, &why);
 	if (rc == 0)
 		rc = sn_privilege_check(conf, &why);
-	if (rc == 0) /* first: a second start must not get as far as the sockets */
+	if (rc == 0)
+		rc = sn_upgrade_inherit(&before, &why);
+	if (rc == 0 && before.chan < 0) /* first: a second start must not get as far as the sockets */
 		rc = sn_pidfile_open(conf->pid_file, &why);
 	if (rc == 0) {
 		sn_listeners_warn_unnamed(conf);
-		rc = sn_listeners_open(&ls, conf, &why);
+		rc = before.chan >= 0 ? sn_listeners_carry(&ls, conf, &before.ls, &why)
+		                      : sn_listeners_open(&ls, conf, &why);
 	}
 	if (rc < 0) {
 		fprintf(stderr, "snacgi: %s\n", why.text);
+		sn_upgrade_forget(&before);
 		sn_pidfile_close(conf->pid_file);
 		sn_conf_free(conf);
 		return 1;
@@ -318,7 +326,7 @@ serve(struct sn_conf *conf, struct cli *cli, const struct sn_tables *tables)
 		status = sn_worker_run(conf, tables, &ls, -1, true, &clean);
 		sn_pidfile_close(conf->pid_file);
 	} else {
-		status = sn_supervise(conf, tables, &ls, &loader);
+		status = sn_supervise(conf, tables, &ls, &loader, &before);
 		conf = NULL;
 	}
 	sn_listeners_close(&ls);
@@ -335,7 +343,10 @@ sn_main(int argc, char **argv, const sn_route *routes)
 	if (argc > 1 && sn_command_known(argv[1]))
 		return sn_command_exec(argv);
 
-	struct cli cli = { 0 };
+	char program[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	program[len > 0 ? len : 0] = '\0';
+	struct cli cli = { .program = program, .argv = argv };
 	struct sn_why why = { "" }, warnings = { "" };
 	struct sn_tables tables = { .table = &routes, .n = routes ? 1 : 0 };
 	int status = parse(&cli, argc, argv);
@@ -355,7 +366,7 @@ sn_main(int argc, char **argv, const sn_route *routes)
 		status = sn_print_routes(conf, &tables);
 	} else if (cli.server) {
 		status = sn_print_config(conf, cli.server);
-	} else if (strcmp(cli.command, "reload") == 0) {
+	} else if (strcmp(cli.command, "reload") == 0 || strcmp(cli.command, "upgrade") == 0) {
 		status = sn_admin_ask(conf, cli.pid, cli.command);
 	} else {
 		status = serve(conf, &cli, &tables);

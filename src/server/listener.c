@@ -24,6 +24,16 @@ sn_listener_fail(struct sn_why *why, const struct sn_conf_listen *lc, const char
 	                  strerror(errno), mend);
 }
 
+static uint32_t last_id; /* the main thread's */
+
+void
+sn_listeners_keep_id(struct sn_listener *l, uint32_t id)
+{
+	l->id = id;
+	if (id > last_id)
+		last_id = id;
+}
+
 struct sn_listener *
 sn_listeners_add(struct sn_listeners *ls, const struct sn_conf_listen *lc)
 {
@@ -31,13 +41,12 @@ sn_listeners_add(struct sn_listeners *ls, const struct sn_conf_listen *lc)
 	if (!item)
 		return NULL;
 	ls->item = item;
-	static uint32_t last_id; /* the main thread's */
 	struct sn_listener *l = &item[ls->n++];
 	memset(l, 0, sizeof(*l));
 	l->fd = -1;
 	l->id = ++last_id;
 	l->conf = lc;
-	l->wire = strcmp(lc->protocol, "scgi") == 0 ? &sn_wire_scgi : &sn_wire_fastcgi;
+	l->wire = lc && strcmp(lc->protocol, "scgi") == 0 ? &sn_wire_scgi : &sn_wire_fastcgi;
 	return l;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "server/listener_priv.h"
@@ -106,10 +107,15 @@ apply_changes(const struct sn_listener *l, const struct sn_conf_listen *was)
 void
 sn_listeners_commit(struct sn_listeners *ls, struct sn_listeners *old)
 {
+	/* after an upgrade the files are this process's, whoever made them */
+	for (size_t i = 0; i < old->n; i++)
+		if (old->item[i].maker)
+			old->item[i].maker = getpid();
 	for (size_t i = 0; i < ls->n; i++) {
 		struct sn_listener *l = &ls->item[i];
 		if (!l->from)
 			continue;
+		l->maker = old->item[l->from - 1].maker;
 		apply_changes(l, old->item[l->from - 1].conf);
 		old->item[l->from - 1].maker = 0;
 		l->from = 0;

@@ -13,6 +13,8 @@ int sn_listener_fail(struct sn_why *why, const struct sn_conf_listen *lc, const 
                      const char *mend);
 
 struct sn_listener *sn_listeners_add(struct sn_listeners *ls, const struct sn_conf_listen *lc); /* NULL: no memory */
+/* The socket's id is the one that another process gave it. */
+void sn_listeners_keep_id(struct sn_listener *l, uint32_t id);
 /* Adds and opens; of a systemd name every socket. */
 int sn_listeners_open_one(struct sn_listeners *ls, const struct sn_conf_listen *lc, struct sn_why *why);
 /* Stands for the listeners that no configuration names. */

@@ -36,5 +36,6 @@ SN_SOURCES += \
 	src/server/timeout.c \
 	src/server/timer.c src/server/timer.h \
 	src/server/watchdog.c src/server/watchdog.h \
+	src/server/upgrade.c src/server/upgrade.h \
 	src/server/worker.c src/server/worker.h \
 	src/server/workerproc.c

@@ -22,11 +22,22 @@ may_take(const struct sn_supervisor *s, const struct sn_child *c, pid_t from)
 	return c->gen == s->now && c->state == SN_CHILD_SERVING && c->pid != from && !c->chan_closed;
 }
 
+/* Whether anybody could take a connection of that listener. */
+static bool
+wanted(const struct sn_supervisor *s, uint32_t listener)
+{
+	if (s->succeeded)
+		return s->heir.chan >= 0;
+	return !s->stopping && sn_listeners_find(&s->now->ls, listener);
+}
+
 /* In turn: the one after the last that took one, first. */
 static bool
 pass_on(struct sn_supervisor *s, const struct sn_waiting *w)
 {
 	const struct sn_child *start = s->children;
+	if (s->succeeded)
+		return sn_channel_send(s->heir.chan, SN_MSG_CONN, w->listener, w->fd, NULL) == 0;
 	while (start && start->pid != s->last_taker)
 		start = start->next;
 	const struct sn_child *c = start;
@@ -42,11 +53,10 @@ pass_on(struct sn_supervisor *s, const struct sn_waiting *w)
 }
 
 void
-sn_relay(struct sn_supervisor *s, const struct sn_child *from, uint32_t listener, int fd)
+sn_relay(struct sn_supervisor *s, pid_t from, uint32_t listener, int fd)
 {
-	struct sn_waiting w = { .listener = listener, .fd = fd, .from = from->pid };
-	bool wanted = !s->stopping && sn_listeners_find(&s->now->ls, listener);
-	if (!wanted || pass_on(s, &w)) {
+	struct sn_waiting w = { .listener = listener, .fd = fd, .from = from };
+	if (!wanted(s, listener) || pass_on(s, &w)) {
 		close(fd);
 		return;
 	}
@@ -66,7 +76,7 @@ sn_relay_again(struct sn_supervisor *s)
 	size_t left = 0;
 	for (size_t i = 0; i < s->nwaiting; i++) {
 		struct sn_waiting *w = &s->waiting[i];
-		if (s->stopping || !sn_listeners_find(&s->now->ls, w->listener) || pass_on(s, w))
+		if (!wanted(s, w->listener) || pass_on(s, w))
 			close(w->fd);
 		else
 			s->waiting[left++] = *w;

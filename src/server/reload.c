@@ -87,6 +87,10 @@ sn_reload(struct sn_supervisor *s)
 	struct sn_why why = { "" };
 	if (s->stopping)
 		return;
+	if (s->heir.pid) {
+		tell_failure(s, "an upgrade is under way");
+		return;
+	}
 	if (s->next || s->settling) {
 		sn_log_info("reload: one is under way; another one follows");
 		s->reload_again = true;

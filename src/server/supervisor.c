@@ -46,6 +46,8 @@ begin_stop(struct sn_supervisor *s)
 {
 	s->stopping = true;
 	s->reload_again = false;
+	if (s->heir.pid)
+		kill(s->heir.pid, SIGTERM);
 	if (s->next)
 		sn_reload_abort(s, "the server is stopping");
 	sn_listeners_shut(&s->now->ls);
@@ -91,6 +93,7 @@ became_ready(struct sn_supervisor *s, struct sn_child *c)
 	if (!s->was_ready && sn_child_count(s, s->now, SN_CHILD_SERVING) == s->now->n) {
 		s->was_ready = true;
 		sn_notify_ready(SN_SERVING_STATUS, s->now->n, s->now->n);
+		sn_upgrade_take_over(s);
 		sn_log_info("ready: %u worker process%s", s->now->n, s->now->n == 1 ? "" : "es");
 	} else {
 		tell_serving(s);
@@ -105,7 +108,7 @@ hear(struct sn_supervisor *s, struct sn_child *c)
 	int rc;
 	while ((rc = sn_channel_recv(c->chan, &m)) == 0) {
 		if (m.kind == SN_MSG_CONN && m.fd >= 0) {
-			sn_relay(s, c, m.id, m.fd);
+			sn_relay(s, c->pid, m.id, m.fd);
 			if (s->nwaiting >= SN_WAITING_MOST)
 				return 0; /* the rest stays where it is */
 		} else if (m.kind == SN_MSG_READY)
@@ -188,7 +191,7 @@ reap(struct sn_supervisor *s)
 {
 	int status;
 	pid_t pid;
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0 && !sn_upgrade_ended(s, pid, status))
 		for (struct sn_child *c = s->children; c; c = c->next)
 			if (c->pid == pid) {
 				ended(s, c, status);
@@ -218,6 +221,8 @@ on_signals(struct sn_supervisor *s)
 		reap(s);
 	if (mask & SN_SIG_RELOAD)
 		sn_reload(s);
+	if (mask & (SN_SIG_RETIRE | SN_SIG_SUCCEED))
+		sn_upgrade(s);
 }
 
 /* Whether a worker shall be started there. Successors are started one at a time, so that
@@ -255,6 +260,11 @@ fill(struct sn_supervisor *s, int64_t now)
 static void
 kill_late(struct sn_supervisor *s, int64_t now)
 {
+	if (s->heir.kill_ms && s->heir.kill_ms <= now) {
+		sn_log_error("the new program was not ready within timeouts.start; killing it");
+		kill(s->heir.pid, SIGKILL);
+		s->heir.kill_ms = now + SN_KILL_GRACE_MS;
+	}
 	for (struct sn_child *c = s->children; c; c = c->next) {
 		if (!c->kill_ms || c->kill_ms > now)
 			continue;
@@ -281,7 +291,7 @@ tell_again(struct sn_supervisor *s, int64_t now)
 static int
 next_wait(const struct sn_supervisor *s, int64_t now)
 {
-	int64_t until = INT64_MAX;
+	int64_t until = s->heir.kill_ms ? s->heir.kill_ms : INT64_MAX;
 	for (const struct sn_child *c = s->children; c; c = c->next)
 		if (c->kill_ms && c->kill_ms < until)
 			until = c->kill_ms;
@@ -309,6 +319,9 @@ wait_and_hear(struct sn_supervisor *s)
 	static struct sn_child *who[MOST];
 	nfds_t n = 0, first;
 	p[n++] = (struct pollfd){ .fd = s->signals, .events = POLLIN };
+	p[n++] = (struct pollfd){ .fd = s->heir.chan, .events = POLLIN };
+	bool room = s->nwaiting < SN_WAITING_MOST;
+	p[n++] = (struct pollfd){ .fd = room ? s->before.chan : -1, .events = POLLIN };
 	n += sn_admin_poll(s->admin, p + n);
 	first = n;
 	for (struct sn_child *c = s->children; c && n < MOST; c = c->next) {
@@ -324,15 +337,22 @@ wait_and_hear(struct sn_supervisor *s)
 	for (nfds_t i = first; i < n; i++)
 		if (p[i].revents && hear(s, who[i]) == SN_EGONE)
 			who[i]->chan_closed = true;
-	if (sn_admin_hear(s->admin, p + 1))
+	if (p[1].revents)
+		sn_upgrade_hear(s);
+	if (p[2].revents)
+		sn_upgrade_hear_predecessor(s);
+	unsigned asked = sn_admin_hear(s->admin, p + 3);
+	if (asked & SN_ADMIN_RELOAD)
 		sn_reload(s);
+	if (asked & SN_ADMIN_UPGRADE)
+		sn_upgrade(s);
 }
 
 static void
 watch(struct sn_supervisor *s)
 {
 	fill(s, sn_clock_ms());
-	while (!s->stopping || s->children) {
+	while (!s->stopping || s->children || (s->succeeded && s->nwaiting)) {
 		wait_and_hear(s);
 		on_signals(s);
 		int64_t now = sn_clock_ms();
@@ -346,10 +366,11 @@ watch(struct sn_supervisor *s)
 
 int
 sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_listeners *ls,
-             const struct sn_loader *loader)
+             const struct sn_loader *loader, struct sn_inherited *before)
 {
 	struct sn_why why;
-	struct sn_supervisor s = { .tables = tables, .loader = loader };
+	struct sn_supervisor s = { .tables = tables, .loader = loader, .before = *before, .heir.chan = -1 };
+	*before = (struct sn_inherited){ .chan = -1 };
 	s.now = sn_generation_new(conf);
 	s.signals = sn_signals_install(true, &why);
 	if (!s.now || s.signals < 0) {
@@ -362,6 +383,7 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	s.admin = sn_admin_new();
 	watch(&s);
 	sn_relay_drop(&s);
+	sn_upgrade_forget(&s.before);
 	sn_admin_result(s.admin, false, "the server has stopped");
 	sn_admin_free(s.admin);
 	sn_pidfile_close(s.now->conf->pid_file);

@@ -6,17 +6,20 @@
 #ifndef SN_SERVER_SUPERVISOR_H
 #define SN_SERVER_SUPERVISOR_H
 
+#include "server/upgrade.h"
 #include "server/worker.h"
 
 struct sn_loader { /* reads the configuration again, for a reload */
 	int (*load)(void *arg, struct sn_conf **out, struct sn_why *why);
 	void *arg;
+	const char *program; /* for an upgrade: what to execute, and how */
+	char **argv;
 };
 
-/* Takes the configuration and the listeners, whose struct is empty afterwards. Runs until
- * stopped; returns the process's exit status. */
+/* Takes the configuration, the listeners and the inheritance, whose structs are empty afterwards.
+ * Runs until stopped; returns the process's exit status. */
 int sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_listeners *ls,
-                 const struct sn_loader *loader);
+                 const struct sn_loader *loader, struct sn_inherited *before);
 
 /* The body of a worker process, and of the only process with --no-supervisor: serves until
  * a stop signal. `chan` is the channel to the supervisor (-1: none); `log_routes`: this is the one

@@ -65,17 +65,38 @@ struct sn_supervisor {
 	struct sn_waiting *waiting; /* kept connections between two workers */
 	size_t nwaiting;
 	pid_t last_taker;
+	struct sn_inherited before; /* an upgrade's: the predecessor */
+	bool took_over;
+	struct { /* an upgrade's: the new program; pid 0: none */
+		pid_t pid;
+		int chan; /* -1: none */
+		int64_t kill_ms;
+		char failure[4096];
+	} heir;
+	bool succeeded; /* the heir serves: this one only drains */
 };
 
 /* What the service manager shows. */
 #define SN_SERVING_STATUS "%u of %u worker processes serve"
+/* ---- upgrade.c -------------------------------------------------------------------- */
+
+/* Starts the program of now with copies of the sockets. */
+void sn_upgrade(struct sn_supervisor *s);
+/* The heir's channel is readable. */
+void sn_upgrade_hear(struct sn_supervisor *s);
+/* True: the process that ended was the heir. */
+bool sn_upgrade_ended(struct sn_supervisor *s, pid_t pid, int status);
+/* In the heir: all workers serve; the sockets, their files and the pid file are ours. */
+void sn_upgrade_take_over(struct sn_supervisor *s);
+/* In the heir: the predecessor's channel is readable. */
+int sn_upgrade_hear_predecessor(struct sn_supervisor *s);
 
 #define SN_WAITING_MOST 64
 
 /* ---- relay.c ---------------------------------------------------------------------- */
 
 /* Passes a kept connection that `from` gave up on to a serving worker; takes `fd`. */
-void sn_relay(struct sn_supervisor *s, const struct sn_child *from, uint32_t listener, int fd);
+void sn_relay(struct sn_supervisor *s, pid_t from, uint32_t listener, int fd);
 /* Tries again for those that wait. */
 void sn_relay_again(struct sn_supervisor *s);
 /* Closes them. */

@@ -30,6 +30,7 @@ EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor
 EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py
 EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py tests/integration/test_units.py
 EXTRA_DIST += tests/integration/test_reload.py
+EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor.py tests/integration/test_upgrade.py
 
 # The native endpoints that are asked, and a module that must be refused.
 check_LTLIBRARIES += tests/integration/native_endpoints.la tests/integration/native_broken.la

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Another program in the place of the running one, without a lost request; one that fails
+changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from daemon import BUILD, SNACGI, Daemon, alive, run, wait_until
+from test_reload import Load, code
+
+
+def number(file: Path, old: int) -> int:
+    """Of another process than the old one; 0: not there."""
+    text = file.read_text().strip() if file.exists() else ""
+    return int(text) if text and int(text) != old else 0
+
+
+@pytest.fixture
+def daemon(tmp: Path) -> Iterator[Daemon]:
+    """Its program can be replaced."""
+    real = SNACGI.parent / ".libs" / SNACGI.name
+    program = tmp / "snacgi"
+    shutil.copy(real if real.exists() else SNACGI, program)
+    one = Daemon(tmp, name="old", supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "fastcgi+unix"],
+                 env={"LD_LIBRARY_PATH": str(BUILD / ".libs")}, conf={"pid_file": str(tmp / "pid"), "processes": 2})
+    one.command[0] = str(program)
+    one.start()
+    one.wait_log("ready: 2 worker")
+    yield one
+    heir = number(tmp / "pid", one.pid)
+    if heir:
+        os.kill(heir, signal.SIGTERM)
+        wait_until(lambda: not alive(heir), "the end of the new one")
+        assert not os.path.exists(one.addresses[0].path)
+    one.stop()
+
+
+def replace(daemon: Daemon, text: bytes) -> None:
+    program = Path(daemon.command[0])
+    fresh = program.with_suffix(".new")
+    fresh.write_bytes(text)
+    fresh.chmod(0o755)
+    fresh.rename(program)
+
+
+@pytest.mark.limit(240)
+@pytest.mark.parametrize("by", ["command", "signal"])
+def test_upgrade(daemon: Daemon, tmp: Path, by: str) -> None:
+    inode = os.stat(daemon.addresses[0].path).st_ino
+    with Load(daemon) as load:
+        load.some()
+        code(tmp / "app", "two")
+        replace(daemon, Path(daemon.command[0]).read_bytes())
+        if by == "command":
+            done = run("upgrade", "--pid", str(daemon.pid))
+            assert done.returncode == 0 and "upgraded: process" in done.stdout, done.stderr
+        else:
+            daemon.signal(signal.SIGUSR2)
+        assert daemon.wait() == 0, "the old one ends when it has answered what it had"
+        load.some()
+    heir = wait_until(lambda: number(tmp / "pid", daemon.pid), "the new one's pid file")
+    assert alive(heir)
+    assert os.stat(daemon.addresses[0].path).st_ino == inode, "the socket's file was touched"
+    assert daemon.get("/version").json()["version"] == "two"
+    code(tmp / "app", "three")
+    done = run("reload", "-c", str(daemon.conf_file))
+    assert done.returncode == 0, done.stderr
+    assert daemon.get("/version").json()["version"] == "three"
+
+
+@pytest.mark.parametrize("what, why", [(b"#!/bin/sh\nexit 7\n", "status 7"), (b"\x7fnonsense", "cannot execute")])
+def test_a_program_that_fails_changes_nothing(daemon: Daemon, what: bytes, why: str) -> None:
+    old = daemon.workers()
+    replace(daemon, what)
+    done = run("upgrade", "--pid", str(daemon.pid))
+    assert done.returncode == 1 and why in done.stderr and "this server goes on" in done.stderr, done.stderr
+    assert daemon.workers() == old and daemon.get("/version").json()["version"] == "one"
+
+
+def test_code_that_fails_changes_nothing(daemon: Daemon, tmp: Path) -> None:
+    code(tmp / "app", "two", "import not_there_at_all")
+    done = run("upgrade", "--pid", str(daemon.pid))
+    assert done.returncode == 1, done.stdout
+    assert "not_there_at_all" in daemon.log()
+    assert daemon.get("/version").json()["version"] == "one"
+    code(tmp / "app", "three")
+    assert run("reload", "--pid", str(daemon.pid)).returncode == 0, "and a reload works as before"
+    assert daemon.get("/version").json()["version"] == "three"
