@@ -1,6 +1,6 @@
 dist_man_MANS += man/snacgi.8 man/snacgi-python.7
-dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md doc/reliability.md
-dist_doc_DATA = README.md CHANGES doc/architecture.md doc/performance.md doc/bench.svg doc/front-servers.md
+dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md doc/performance.md doc/bench.svg \
+	doc/reliability.md
 
 # The table of front servers, from the data that their tests assert.
 doc-tables:

@@ -537,7 +537,8 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&d->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	d->nworkers = d->slots = workers;
+	d->nworkers = workers;
+	d->slots = workers;
 	d->max_stuck = max_stuck;
 	d->limit_ms = queue_timeout_ms;
 	for (unsigned i = 0; i < slots; i++) {

@@ -197,7 +197,7 @@ def test_dev(app: Path, dev: Callable[[str], Dev], server: str) -> None:
     page = one.wait_for("/hello", 500, "ZeroDivisionError")
     assert "app.py&quot;, line 4, in hello" in page
     app.write_text(HELLO.replace("return", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV); return"))
-    one.wait_for("/hello", 500, "SIGSEGV")
+    one.wait_for("/hello", 500, "ended by SIGSEGV")
     app.write_text(HELLO)
     one.wait_for("/hello", 200, '"hello":1')
     assert one.stop() == 0, one.text()

@@ -49,19 +49,25 @@ def send(sock: socket.socket, body: Iterable[bytes]) -> None:
                 pass
 
 
+def bound(source: str) -> Optional[tuple[str, int]]:
+    """An address to come from. Without one the port is chosen at connect, where there are many
+    more than at bind."""
+    return (source, 0) if source else None
+
+
 class Browser:
     """One client connection for each request, to a port of this machine."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def socket(self, source: str = "127.0.0.1") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, (source, 0))
+    def socket(self, source: str = "") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, bound(source))
 
     def open(self, method: str, target: str, body: Body = None, headers: Headers = None, chunked: bool = False,
-             source: str = "127.0.0.1") -> http.client.HTTPResponse:
+             source: str = "") -> http.client.HTTPResponse:
         """Sends a request; the answer's head is read, its body is not."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (source, 0))
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, bound(source))
         try:
             conn.putrequest(method, target, skip_accept_encoding=True)
             for name, value in headers.items() if isinstance(headers, dict) else headers or []:

@@ -227,7 +227,7 @@ class Front:
         try:
             code = self.stop_server()
             assert code in (*self.end_codes, -self.stop_signal), (code, self.log())
-            assert not self.errors(), self.log()
+            assert not self.errors(), self.errors() + self.log()
             if self.daemon is not None:
                 self.daemon.stop()
         finally:

@@ -4,6 +4,7 @@ what comes after is as before."""
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import signal
@@ -46,6 +47,11 @@ class Load:
                 outcome, wrong, text = ("hangs", True, repr(error)) if isinstance(error, TimeoutError) else ("refused", False, repr(error))
             except http.client.IncompleteRead as error:
                 outcome, wrong, text = "cut", True, repr(error)
+            except OSError as error:  # no port is free: not the server's fault
+                if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+                    raise
+                self.ended.wait(0.1)
+                continue
             with self.lock:
                 self.statuses[outcome] = self.statuses.get(outcome, 0) + 1
                 if wrong:

@@ -182,7 +182,8 @@ def main(arguments: list[str]) -> int:
     daemon.take_application(given, given.app)
     if not given.app and not given.python_dir and not given.config and not Path("python").is_dir():
         daemon.fail("there is no directory python here; name app.py or a directory of modules")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first may come to us ignored
+        signal.signal(number, _interrupt)
     port = free_port(given.host, given.port)
     with tempfile.TemporaryDirectory(prefix="snacgi-dev-") as name:
         dev = Dev(given, Path(name))
