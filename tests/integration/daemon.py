@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -43,18 +44,21 @@ class StartError(AssertionError):
     """The daemon ended instead of serving."""
 
 
-given_ports: set[int] = set()
+# Below what the kernel gives to clients (net.ipv4.ip_local_port_range): none of theirs can
+# take such a port between here and the server's bind. Each process has its own order.
+free_ports = random.Random(os.getpid() ^ time.time_ns()).sample(range(10_000, 32_000), 22_000)
 
 
 def free_port(family: int = socket.AF_INET) -> int:
-    """Never the same one twice: what was closed again is the kernel's to give once more."""
+    """Never the same one twice."""
     while True:
+        port = free_ports.pop()
         with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
-            port = int(sock.getsockname()[1])
-        if port not in given_ports:
-            given_ports.add(port)
-            return port
+            try:
+                sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
+                return port
+            except OSError:
+                pass
 
 
 def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:

@@ -62,8 +62,9 @@ def test_a_crash_names_its_handler(snacgi: Snacgi, tmp: Path, target: str, handl
     assert daemon.get("/fine").status == 200
     with ask(daemon, target) as conn, pytest.raises((Closed, OSError)):
         conn.response()
-    found = daemon.wait_log(rf"worker {old} was killed by signal 9 \(Killed\) after .* at work on ([0-9a-f]{{16}}) \((.*?)\)")
-    assert found[2] == handler
+    found = daemon.wait_log(rf"worker {old} was killed by signal 9 \(Killed\) after .* at work on ([0-9a-f]{{16}} .*)")
+    # /fine may stand there too: its answer is out a moment before its thread is done with it.
+    assert f"({handler})" in found[1]
     assert daemon.get("/fine").json()["pid"] != old
 
 
