@@ -17,12 +17,15 @@
 /* Nothing of a request was read or is owed: whoever reads on misses nothing. Where an answer
  * came before the end of its request, only this process knows to pass over the rest. */
 static bool
-can_go(const struct sn_conn *c)
+can_go(struct sn_conn *c)
 {
-	/* no executor has a request here: no lock */
-	return c->registered && !c->lingering && !c->held && !c->choked && !c->broken && !c->eof &&
-	       c->fd >= 0 && c->nactive == 0 && !sn_out_pending(c) && !c->close_after &&
-	       c->wire.ops->between(&c->wire);
+	if (c->nactive || !c->registered || c->lingering || c->held || c->choked || c->broken || c->eof ||
+	    !c->wire.ops->between(&c->wire))
+		return false;
+	sn_conn_lock(c);
+	bool idle = c->fd >= 0 && !sn_out_pending(c) && !c->close_after;
+	sn_conn_unlock(c);
+	return idle;
 }
 
 bool
