@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Sequence
 
 from daemon import BUILD, environment, wait_until
-from fronts import ROOT, Front, program
+from fronts import ROOT, Front, Variant, program
 
 MODULES = {"apache": ["proxy", "proxy_fcgi"], "apache-minimal": ["proxy", "proxy_fcgi"], "apache-scgi": ["proxy", "proxy_scgi"], "apache-fcgid": ["fcgid"]}
 
 
 class Apache(Front):
-    stop_signal = signal.SIGWINCH  # graceful: what has begun is answered
     reload_signal = signal.SIGUSR1
+
+    def __init__(self, directory: Path, variant: Variant) -> None:
+        super().__init__(directory, variant)
+        # Graceful: what has begun is answered. mod_fcgid's requests may then wait for a process
+        # that is gone, and Apache for them.
+        self.stop_signal = signal.SIGTERM if variant.name == "apache-fcgid" else signal.SIGWINCH
 
     @property
     def etc(self) -> Path:

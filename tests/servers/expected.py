@@ -65,7 +65,7 @@ LIMITS: dict[str, dict[str, str]] = {
     "apache": {**APACHE, "connections": "kept"},
     "apache-minimal": {**APACHE, "private": "open", "path-slash": "404", "authorization": "dropped", "stream-small": "held"},
     "apache-scgi": {**APACHE, "chunked-small": "411", "chunked-large": "411", "stream-small": "held"},
-    "apache-fcgid": {**APACHE, "upload-oversized": "500", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"},
+    "apache-fcgid": {**APACHE, "upload-oversized": "500", "server-reload": "not under load", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"},
     "caddy": CADDY,
     "caddy-minimal": {**CADDY, "private": "open"},
     "lighttpd": LIGHTTPD,
