@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Monotonic time in nanoseconds and milliseconds.
+ * Monotonic time in nanoseconds and milliseconds, and conditions that wait by it.
  */
 #ifndef SN_BASE_CLOCK_H
 #define SN_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -28,6 +29,17 @@ sn_clock_ms_of(double seconds)
 {
 	int64_t ms = (int64_t)(seconds * 1000.0);
 	return (double)ms < seconds * 1000.0 ? ms + 1 : ms;
+}
+
+/* A condition whose pthread_cond_timedwait() takes a moment of this clock. */
+static inline void
+sn_clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
 }
 
 #endif

@@ -807,7 +807,6 @@ int
 sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_why *why)
 {
 	struct sn_aio *a = aligned_alloc(64, (sizeof(*a) + 63) / 64 * 64);
-	pthread_condattr_t attr;
 
 	*out = NULL;
 	if (!a)
@@ -820,10 +819,7 @@ sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_
 	a->limit_ms = queue_timeout_ms;
 	a->calls.prev = a->calls.next = &a->calls;
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&a->changed);
 	if (!a->ring || !a->cancels || a->efd < 0) {
 		sn_aio_free(a);
 		return sn_why_set(why, SN_ENOMEM, "the event loop's queue could not be made");

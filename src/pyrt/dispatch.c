@@ -517,7 +517,6 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 {
 	unsigned slots = workers + max_stuck;
 	size_t size = sizeof(struct sn_dispatch) + slots * sizeof(struct sn_syncworker);
-	pthread_condattr_t attr;
 	struct sn_dispatch *d = aligned_alloc(64, (size + 63) / 64 * 64);
 
 	*out = NULL;
@@ -533,10 +532,7 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 		return SN_ENOMEM;
 	}
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&d->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&d->changed);
 	d->nworkers = workers;
 	d->slots = workers;
 	d->max_stuck = max_stuck;

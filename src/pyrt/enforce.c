@@ -225,7 +225,6 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 {
 	struct sn_enforcer *e = calloc(1, sizeof(*e));
 	PyObject *module = PyImport_ImportModule("snacgi.exceptions");
-	pthread_condattr_t attr;
 	int rc = 0;
 
 	*out = NULL;
@@ -239,10 +238,7 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 	e->aio = aio;
 	e->grace_ms = grace_ms;
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&e->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&e->changed);
 	e->exception = PyObject_GetAttrString(module, "HandlerTimeout");
 	Py_DECREF(module);
 	if (!e->exception || pthread_create(&e->thread, NULL, enforcer_main, e) != 0) {

@@ -410,7 +410,6 @@ int
 sn_pyrt_start(struct sn_pyrt **out, const struct sn_pyrt_options *opt, struct sn_why *why)
 {
 	struct sn_pyrt *rt = calloc(1, sizeof(*rt));
-	pthread_condattr_t attr;
 	int rc;
 
 	*out = NULL;
@@ -420,10 +419,7 @@ sn_pyrt_start(struct sn_pyrt **out, const struct sn_pyrt_options *opt, struct sn
 	rt->opt = opt;
 	rt->why = why;
 	pthread_mutex_init(&rt->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&rt->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&rt->changed);
 	if (pthread_create(&rt->thread, NULL, runtime_main, rt) != 0) {
 		sn_why_set(why, SN_ENOMEM, "Python's thread could not be started");
 		rt->state = FAILED;

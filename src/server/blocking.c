@@ -40,13 +40,9 @@ sn_blocking_new(unsigned threads, size_t queue, int64_t queue_timeout_ms)
 	}
 	b->max = threads;
 	b->queue_timeout_ms = queue_timeout_ms;
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&b->mtx, NULL);
-	pthread_cond_init(&b->work, &attr);
-	pthread_cond_init(&b->ended, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&b->work);
+	sn_clock_cond_init(&b->ended);
 	return b;
 }
 

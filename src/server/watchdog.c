@@ -137,12 +137,8 @@ sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_wh
 		w->tick_ms = LEAST_TICK_MS;
 	if (w->tick_ms > MOST_TICK_MS)
 		w->tick_ms = MOST_TICK_MS;
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&w->changed);
 	if (pthread_create(&w->thread, NULL, watchdog_main, w) != 0) {
 		free(w->seen);
 		free(w);

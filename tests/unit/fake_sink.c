@@ -10,16 +10,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
+
 void
 fake_sink_init(struct fake_sink *s)
 {
 	memset(s, 0, sizeof(*s));
 	pthread_mutex_init(&s->mtx, NULL);
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	sn_clock_cond_init(&s->changed);
 	s->length = -1;
 }
 
