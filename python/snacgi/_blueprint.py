@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import weakref
+from abc import ABC, abstractmethod
 from typing import Any, Callable, Iterable, NoReturn, Optional, Union
 
 from . import _hooks, _life, _routing
@@ -24,12 +25,12 @@ def _join(prefix: str, rule: str) -> str:
     return prefix.rstrip("/") + "/" + rule.lstrip("/") if rule else prefix
 
 
-class _Routes:
+class _Routes(ABC):
     """route() and its shortcuts."""
 
+    @abstractmethod
     def route(self, rule: str, **options: Any) -> Callable[[Handler], Handler]:
         """As snacgi.route()."""
-        raise NotImplementedError
 
     def _for(self, method: str, rule: str, options: dict[str, Any]) -> Callable[[Handler], Handler]:
         if "methods" in options:

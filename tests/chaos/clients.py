@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import zlib
+from abc import ABC, abstractmethod
 
 import fcgi
 import scgi
@@ -22,7 +23,7 @@ PATIENCE = 90.0  # longer than any time-out of the server: who waits this long h
 TARGETS = ["/sync", "/async", "/pool", "/native/echo"]
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     by = "?"
 
     def __init__(self, books: Books, seed: int, end: threading.Event) -> None:
@@ -62,8 +63,9 @@ class Client(threading.Thread):
         right = right and (said["crc"] if "crc" in said else zlib.crc32(said["fill"].encode())) == crc
         self.books.close(one, "ok" if right else "wrong", "" if right else repr(got[:300]))
 
+    @abstractmethod
     def ask(self, target: str, body: bytes) -> tuple[int, bytes]:
-        raise NotImplementedError
+        """Status and body of the answer; raises what became of it instead."""
 
     def reset(self) -> None:
         """After anything but the right answer: a fresh connection."""

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
@@ -84,7 +85,7 @@ VARIANTS = [
 SCGI_UNBUFFERED = Variant("nginx-scgi-unbuffered", "nginx", "nginx-scgi", "scgi", (("scgi_request_buffering on;", "scgi_request_buffering off;"),))
 
 
-class Front:
+class Front(ABC):
     """A front server with snacgi behind it."""
 
     stop_signal = signal.SIGTERM
@@ -144,16 +145,17 @@ class Front:
 
     # -- the server, for each to say
 
+    @abstractmethod
     def edits(self) -> Sequence[tuple[str, str]]:
         """The port, as this server writes it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self) -> None:
         """Makes the configuration's files from self.site."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts it, in the foreground."""
 
     def errors(self) -> str:
         """What its log says that must not be there."""
