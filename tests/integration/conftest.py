@@ -14,8 +14,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from daemon import SNACGI, Daemon, Leaks  # noqa: E402
+from daemon import SANITIZED, SNACGI, Daemon, Leaks  # noqa: E402
 from limit import pytest_configure, pytest_runtest_protocol  # noqa: E402,F401
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A skipped test counts as failed; what says nothing of this build is not asked of it."""
+    gone = [item for item in items if SANITIZED and item.get_closest_marker("unsanitized")]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in gone]
+
 
 def new_directory() -> Path:
     # Short: a Unix socket's path has 107 bytes.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
-from daemon import BUILD, SANITIZED, Daemon, descriptors, wait_until
+from daemon import BUILD, Daemon, descriptors, wait_until
 
 import fcgi
 import scgi
@@ -22,7 +22,7 @@ from wire import Address, Closed, environ
 Snacgi = Callable[..., Daemon]
 SHIM = BUILD / "tests" / "faults" / ".libs" / "shim.so"
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="the sanitizers have an allocator of their own")
+pytestmark = pytest.mark.unsanitized  # the sanitizers have an allocator of their own
 
 
 class Faults:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from daemon import BUILD, PYTHON, SANITIZED, Daemon, alive, children, descendants, descriptors, run, wait_until
+from daemon import BUILD, PYTHON, Daemon, alive, children, descendants, descriptors, run, wait_until
 
 import fcgi
 from wire import environ
@@ -69,15 +69,20 @@ def can_read(path: Path) -> bool:
 
 
 @pytest.fixture
-def other_user() -> tuple[int, int]:
+def root() -> None:
+    """A test that cannot run has failed; this is its mend."""
+    if os.geteuid() != 0:
+        pytest.fail("only root can become another user: run this test as root")
+
+
+@pytest.fixture
+def other_user(root: None) -> tuple[int, int]:
     """uid of the user and gid of the group to become."""
     import grp
     import pwd
 
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another")
     if not can_read(BUILD / "python" / "snacgi" / "__init__.py"):
-        pytest.skip(f"{USER} cannot read the tree")
+        pytest.fail(f"{USER} cannot read the tree: put it, and its build, where every user may read (chmod a+rX)")
     return pwd.getpwnam(USER).pw_uid, grp.getgrnam("www-data").gr_gid
 
 
@@ -88,7 +93,7 @@ def proc_status(pid: int) -> dict[str, str]:
 # ---- the compiled files ------------------------------------------------------------
 
 
-@pytest.mark.skipif(SANITIZED, reason="sanitized builds are not hardened")
+@pytest.mark.unsanitized  # sanitized builds are not hardened
 @pytest.mark.parametrize("name", ["src/.libs/snacgi", ".libs/libsnacgi.so", "python/.libs/_snacgi.so", "bench/snacgi-bench"])
 def test_hardened(name: str) -> None:
     """Position-independent, all relocations read-only, no executable stack, and where the
@@ -130,8 +135,7 @@ def test_drops_to_user_and_group(snacgi: Snacgi, tmp: Path, other_user: tuple[in
     wait_until(lambda: not [pid for pid in family if alive(pid)], "the end of all that the daemon has started")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs as root")
-def test_root_is_said_once_or_refused(snacgi: Snacgi, tmp: Path) -> None:
+def test_root_is_said_once_or_refused(snacgi: Snacgi, tmp: Path, root: None) -> None:
     daemon = snacgi(supervisor=True, app=None, conf={"processes": 2})
     daemon.wait_log("ready: 2 worker")
     assert daemon.log().count("RUNNING AS ROOT") == 1
@@ -219,7 +223,7 @@ def plant(tree: Path, code: Path) -> None:
             os.chmod(directory, 0o755)
 
 
-@pytest.mark.skipif(SANITIZED, reason="the sanitizers' runtime looks for files outside")
+@pytest.mark.unsanitized  # the sanitizers' runtime looks for files outside
 def test_chroot(snacgi: Snacgi, tmp: Path, other_user: tuple[int, int]) -> None:
     """Worker and pool see the tree and nothing else, as the other user; a spooled upload lies
     in the tree's /tmp; socket and log stay outside, and the socket file is removed at the end."""
