@@ -368,6 +368,25 @@ def test_spawn_fcgi_children(tmp: Path) -> None:
     assert os.path.exists(path), "an inherited socket is not ours to remove"
 
 
+@contextlib.contextmanager
+def front(command: list[str], tmp: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """A web server that starts snacgi by itself, and the processes that the test has seen: they
+    must end with it."""
+    pids: list[int] = []
+    with open(tmp / "log", "wb") as log:
+        server = subprocess.Popen(command, env=environment(), cwd=tmp, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield server, pids
+    finally:
+        server.terminate()
+        try:
+            server.wait(60)
+            wait_until(lambda: all(ended(pid) for pid in pids), "the end of what it started")
+        finally:
+            for path in tmp.glob("*log"):
+                sys.stderr.write(path.read_text(errors="replace"))
+
+
 def http(port: int, path: str) -> str:
     """Asks until the front server and what it starts are there."""
 
@@ -397,23 +416,12 @@ fastcgi.server = ( "/" => ((
 	"check-local" => "disable",
 )) )
 """)
-    with open(tmp / "log", "wb") as log:
-        server = subprocess.Popen([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], env=environment(), cwd=tmp,
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    pids = []
-    try:
+    with front([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], tmp) as (_, pids):
         pids.append(int(http(port, "/pid")))
         os.kill(pids[0], signal.SIGKILL)
         wait_until(lambda: ended(pids[0]), "its end")
         pids.append(int(http(port, "/pid")))
         assert pids[1] != pids[0]
-    finally:
-        server.terminate()
-        try:
-            server.wait(60)
-            wait_until(lambda: all(ended(pid) for pid in pids), "the end of what it started")
-        finally:
-            sys.stderr.write((tmp / "log").read_text(errors="replace"))
 
 
 def apache_configuration(tmp: Path, port: int, program: str) -> str:
@@ -448,11 +456,7 @@ def test_mod_fcgid_starts_it(tmp: Path) -> None:
     tmp.chmod(0o755)  # Apache's workers are another user
     (tmp / "fcgid").chmod(0o777)
     (tmp / "apache.conf").write_text(apache_configuration(tmp, port, started_app(tmp)))
-    with open(tmp / "log", "wb") as log:
-        server = subprocess.Popen([tool("apache2"), "-DFOREGROUND", "-f", str(tmp / "apache.conf")], env=environment(), cwd=tmp,
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    pids = []
-    try:
+    with front([tool("apache2"), "-DFOREGROUND", "-f", str(tmp / "apache.conf")], tmp) as (server, pids):
         pids.append(int(http(port, "/pid")))
         os.kill(pids[0], signal.SIGUSR1)
         assert int(http(port, "/pid")) == pids[0], "SIGUSR1 opens logs again, and no more"
@@ -460,12 +464,3 @@ def test_mod_fcgid_starts_it(tmp: Path) -> None:
         wait_until(lambda: ended(pids[0]), "the end of the old one")
         pids.append(int(http(port, "/pid")))
         assert pids[1] != pids[0]
-    finally:
-        server.terminate()
-        try:
-            server.wait(60)
-            wait_until(lambda: all(ended(pid) for pid in pids), "the end of what it started")
-        finally:
-            for name in "log", "apache.log":
-                if (tmp / name).exists():
-                    sys.stderr.write((tmp / name).read_text(errors="replace"))
