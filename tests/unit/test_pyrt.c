@@ -191,9 +191,9 @@ static const char *const app =
 	"async def aspin(request): spin(request)\n"
 	"@route('/stubborn')\n"
 	"def stubborn(request):\n"
-	"    touch('stubborn')\n"
 	"    while True:\n"
 	"        try:\n"
+	"            touch('stubborn')\n"
 	"            wait_for('release')\n"
 	"            return 'released'\n"
 	"        except BaseException as exc: touch(type(exc).__name__)\n"
@@ -649,8 +649,10 @@ stuck_is_replaced(void)
 	CHECK(begin(&second, rt, "/stubborn") == 0);
 	wait_file("stubborn");
 	time_out(rt, &second);
-	while (!sn_pyrt_hangs(rt, &all))
+	for (int64_t end_ms = sn_clock_ms() + WAIT_MS; !sn_pyrt_hangs(rt, &all);) {
+		CHECK(sn_clock_ms() < end_ms);
 		usleep(2000);
+	}
 	CHECK(!all); /* async handlers could go on */
 	put("release", "");
 	expect(&stuck, 200, "released");
