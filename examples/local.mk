@@ -20,3 +20,11 @@ examples_c_embed_LDADD = libsnacgi.la
 
 # Endpoints in Python, for the demo.
 dist_noinst_DATA += examples/python/app.py
+
+# Whole services; tests/examples asks them.
+EXTRA_DIST += \
+	examples/todo/README.md \
+	examples/todo/conftest.py \
+	examples/todo/snacgi.conf \
+	examples/todo/test_todo.py \
+	examples/todo/todo.py

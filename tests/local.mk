@@ -7,6 +7,7 @@ include tests/servers/local.mk
 include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
+include tests/examples/local.mk
 include tests/install/local.mk
 include tests/chaos/local.mk
 include tests/valgrind/local.mk

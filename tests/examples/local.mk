@@ -1,0 +1,8 @@
+# The examples' own tests, and each example behind a real nginx; counted one by one (TAP).
+TESTS += tests/examples/run
+dist_check_SCRIPTS += tests/examples/run
+EXTRA_DIST += \
+	tests/examples/conftest.py \
+	tests/examples/served.py \
+	tests/examples/test_plain.py \
+	tests/examples/test_todo_service.py
