@@ -63,6 +63,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("limits.form_parts", UINT, limits.form_parts, 1, 1000000, "1000", "1000"),
 	KEY("limits.headers", UINT, limits.headers, 1, 10000, "128", "128"),
 	KEY("limits.connections", UINT, limits.connections, 1, 1048576, "16384", "16384"),
+	KEY("limits.requests", UINT, limits.requests, 1, 1048576, "16384", "16384"),
 	KEY("limits.multiplexed", UINT, limits.multiplexed, 1, 1024, "64", "64"),
 	KEY("limits.async", UINT, limits.async, 1, 1048576, "16384", "16384"),
 	KEY("limits.stuck_threads", UINT, limits.stuck_threads, 0, 1024, "8", "8"),

@@ -102,6 +102,18 @@ to_blocking(struct sn_context *ctx, struct sn_request *req)
 	return sn_blocking_submit(ctx->blocking, req);
 }
 
+/* What would wait somewhere beside limits.requests others is refused. A native handler of the I/O
+ * thread is done as soon as a refusal would be. The threads' counts are not taken at one
+ * moment: there may be as many more as I/O threads. */
+static bool
+too_many(const struct sn_context *ctx)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < ctx->nio; i++)
+		n += atomic_load_explicit(&ctx->io[i]->count.in_flight, memory_order_relaxed);
+	return n > ctx->conf->limits.requests; /* this one is among them */
+}
+
 /* The worker has served enough: a successor is asked for, and this request is answered. */
 static void
 count(struct sn_context *ctx)
@@ -115,7 +127,13 @@ sn_exec_run(struct sn_exchange *x)
 {
 	if (x->conn->io->ctx->max_requests)
 		count(x->conn->io->ctx);
-	switch (x->req->endpoint->lane) {
+	enum sn_lane lane = x->req->endpoint->lane;
+	if (lane != SN_LANE_NATIVE && sn_unlikely(too_many(x->conn->io->ctx))) {
+		sn_log_for(SN_LOG_DEBUG, x->req->id, "answered 503: limits.requests is reached");
+		sn_sink_error(x, 503, "too many requests are being answered; try again", 0);
+		return;
+	}
+	switch (lane) {
 	case SN_LANE_NATIVE: run_native(x); break;
 	case SN_LANE_BLOCKING: submit(x, to_blocking); break;
 	default: submit(x, to_python); break;

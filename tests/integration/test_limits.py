@@ -5,12 +5,15 @@ what comes after is served."""
 from __future__ import annotations
 
 import os
-from typing import Callable
+from pathlib import Path
+from typing import Any, Callable
 
+import pytest
 from daemon import Daemon, descriptors, wait_until
 
 import fcgi
-from wire import environ
+import scgi
+from wire import Address, environ
 
 Snacgi = Callable[..., Daemon]
 
@@ -67,3 +70,34 @@ def test_connections(snacgi: Snacgi) -> None:
     assert late.response().status == 200
     for conn in [late, *conns]:
         conn.close()
+
+
+def stands(address: Address, gate: Path) -> Any:
+    """A request whose handler waits for the gate."""
+    wire: Any = fcgi if address.protocol == "fastcgi" else scgi
+    conn = wire.Connection(address)
+    conn.send(wire.request(environ("GET", f"/native/wait?gate={gate}")))
+    return conn
+
+
+@pytest.mark.parametrize("io_threads", [1, 3])
+def test_requests(snacgi: Snacgi, tmp: Path, io_threads: int) -> None:
+    """Beyond limits.requests, whatever the protocol: 503 with Retry-After for what would wait; a
+    native handler answers all the same; and there is room again when others are answered."""
+    daemon = snacgi(listen=["fastcgi+unix", "scgi+unix"], probe="/native/hello", conf={"io_threads": io_threads, "limits": {"requests": 4}})
+    gate, here = tmp / "gate", tmp / "gate.here"
+    held = [stands(address, gate) for address in daemon.addresses * 2]
+    wait_until(lambda: here.exists() and here.stat().st_size == 4, "four handlers")
+    for address in daemon.addresses:
+        for target in ("/users/7", "/sleep?duration=0", "/native/blocking?ms=0"):
+            answer = daemon.get(target, address=address)
+            assert (answer.status, answer.header("Retry-After")) == (503, "1"), target
+            assert "too many requests" in answer.text
+        assert daemon.get("/native/users/7", address=address).json() == {"user_id": 7}
+    gate.touch()
+    assert [conn.response().status for conn in held] == [200] * 4
+    for conn in held:
+        conn.close()
+    for address in daemon.addresses:
+        wait_until(lambda: daemon.get("/users/7", address=address).status == 200, "room again")
+    assert daemon.get("/sleep?duration=0").json() == {"slept": True}
