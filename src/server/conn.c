@@ -64,6 +64,7 @@ sn_conn_unref(struct sn_conn *c)
 	free_exchanges(c->spare);
 	sn_buf_free(&c->first.params);
 	sn_buf_free(&c->stash);
+	free(c->blank);
 	pthread_mutex_destroy(&c->mtx);
 	free(c);
 }

@@ -131,6 +131,8 @@ struct sn_conn {
 	bool needs_io;    /* bytes are queued or a pull waits: the I/O thread must act */
 	struct sn_outq replies;                /* of the wire itself */
 	struct sn_outq *turn_head, *turn_tail; /* who has something to say, in turn */
+	struct sn_out *blank;                  /* to be filled by a pull; see sn_out_blank() */
+	unsigned pulls;                        /* bodies that are pulled */
 	int64_t ended_ms, wrote_ms;
 
 	struct sn_exchange first; /* embedded: a kept connection allocates no more for it */
@@ -277,6 +279,16 @@ int sn_out_raw(struct sn_conn *c, struct sn_outq *q, const void *data, size_t le
  * themselves, until `done`. On failure `done` stays the caller's. */
 int sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id,
                   void (*done)(void *), void *arg);
+/* A piece to be filled in place, at sn_out_room(), by a body that is pulled, so that its bytes
+ * are copied once, by the kernel. One is kept
+ * while conn.pulls; `room` is the
+ * same for all of them. NULL: no memory. */
+struct sn_out *sn_out_blank(struct sn_conn *c, size_t room);
+void *sn_out_room(struct sn_out *o);
+/* Queues `len` > 0 bytes of it, to be cut into frames of `id`. Takes it. */
+void sn_out_fill(struct sn_conn *c, struct sn_outq *q, struct sn_out *o, size_t len, uint16_t id);
+/* Nothing came into it; NULL: as before, but frees what is kept. Takes it. */
+void sn_out_unused(struct sn_conn *c, struct sn_out *o);
 /* Drops everything queued. */
 void sn_out_drop(struct sn_conn *c);
 /* Drops what one source has queued, but for the record that is under way. */

@@ -26,6 +26,7 @@ struct sn_out { /* a piece */
 	const uint8_t *data;
 	size_t len, off; /* framed: `off` counts frame headers too */
 	bool framed;     /* still to be cut into frames of request `id` */
+	bool blank;      /* of sn_out_blank(): used again */
 	uint16_t id;
 	void (*done)(void *arg);
 	void *arg;
@@ -34,11 +35,14 @@ struct sn_out { /* a piece */
 /* ---- queues ----------------------------------------------------------------- */
 
 static void
-out_free(struct sn_out *o)
+out_free(struct sn_conn *c, struct sn_out *o)
 {
 	if (o->done)
 		o->done(o->arg);
-	free(o);
+	if (o->blank && c->pulls && !c->blank)
+		c->blank = o;
+	else
+		free(o);
 }
 
 static void
@@ -82,12 +86,12 @@ turn_remove(struct sn_conn *c, struct sn_outq *q)
 }
 
 static void
-queue_drop(struct sn_outq *q)
+queue_drop(struct sn_conn *c, struct sn_outq *q)
 {
 	while (q->head) {
 		struct sn_out *o = q->head;
 		q->head = o->next;
-		out_free(o);
+		out_free(c, o);
 	}
 	q->tail = NULL;
 	q->bytes = 0;
@@ -97,7 +101,7 @@ void
 sn_out_drop(struct sn_conn *c)
 {
 	while (c->turn_head) {
-		queue_drop(c->turn_head);
+		queue_drop(c, c->turn_head);
 		turn_pop(c);
 	}
 }
@@ -156,6 +160,44 @@ sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len
 	return 0;
 }
 
+/* ---- bodies that are pulled: filled in where they are sent from ----- */
+
+struct sn_out *
+sn_out_blank(struct sn_conn *c, size_t room)
+{
+	struct sn_out *o = c->blank;
+	c->blank = NULL;
+	return o ? o : malloc(sizeof(*o) + room);
+}
+
+void *
+sn_out_room(struct sn_out *o)
+{
+	return o + 1;
+}
+
+void
+sn_out_fill(struct sn_conn *c, struct sn_outq *q, struct sn_out *o, size_t len, uint16_t id)
+{
+	*o = (struct sn_out){
+		.data = (const uint8_t *)(o + 1),
+		.len = len,
+		.framed = true,
+		.blank = true,
+		.id = id,
+	};
+	out_push(c, q, o);
+}
+
+void
+sn_out_unused(struct sn_conn *c, struct sn_out *o)
+{
+	free(c->blank);
+	c->blank = c->pulls ? o : NULL;
+	if (!c->pulls)
+		free(o);
+}
+
 /* ---- frames ----------------------------------------------------------------- */
 
 static size_t
@@ -182,14 +224,14 @@ sn_out_cut(struct sn_conn *c, struct sn_outq *q)
 		return;
 	size_t frame = o->framed ? max + header_size(c, o) : o->len;
 	if (o->off % frame == 0) {
-		queue_drop(q);
+		queue_drop(c, q);
 		turn_remove(c, q);
 		return;
 	}
 	if (o->framed && o->len > (o->off / frame + 1) * max)
 		o->len = (o->off / frame + 1) * max;
 	struct sn_outq rest = { .head = o->next };
-	queue_drop(&rest);
+	queue_drop(c, &rest);
 	o->next = NULL;
 	q->tail = o;
 	q->bytes = o->len;
@@ -264,7 +306,7 @@ out_consume(struct sn_conn *c, struct sn_outq *q, size_t n)
 		q->head = o->next;
 		if (!q->head)
 			q->tail = NULL;
-		out_free(o);
+		out_free(c, o);
 	}
 }
 

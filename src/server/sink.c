@@ -21,7 +21,7 @@
 #define COMPACT_MAX (16 * 1024)
 #define FRAME_HEADER_MAX 8
 #define END_MAX 32
-#define PULL_CHUNK (64 * 1024 - 8) /* with its record header 64 KiB */
+#define PULL_CHUNK (3 * (64 * 1024 - 8)) /* whole records with their headers */
 #define PULL_TURN 16 /* chunks of one connection before the others get their turn */
 
 /* The I/O thread needs no lock while nobody else knows a request of the connection. */
@@ -277,6 +277,7 @@ respond_pull(struct sn_exchange *x, struct sn_request *req, struct sn_response *
 	x->pull = res->pull;
 	x->pull_done = res->pull_done;
 	x->pull_arg = res->pull_arg;
+	c->pulls++;
 	res->pull = NULL;
 	res->pull_done = NULL;
 	c->needs_io = true;
@@ -351,32 +352,46 @@ sink_start(struct sn_request *req, struct sn_response *res)
 	return rc < 0 ? SN_EGONE : 0;
 }
 
+/* Body bytes: a copy of `data`, or those that lie in `blank`, which is taken. */
 static int
-sink_write(struct sn_request *req, const void *data, size_t len)
+write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *blank)
 {
 	struct sn_exchange *x = req->owner;
 	struct sn_conn *c = x->conn;
 	enter(c);
-	if (!owns(x, req, SN_EX_STREAMING)) {
+	bool mine = owns(x, req, SN_EX_STREAMING);
+	bool over = mine && x->body_left >= 0 && !x->body_none && (uint64_t)len > (uint64_t)x->body_left;
+	int rc = 0;
+	if (blank && (!mine || over))
+		sn_out_unused(c, blank);
+	if (!mine) {
 		leave(c);
 		return SN_EGONE;
 	}
-	int rc = 0;
-	if (!x->body_none) {
-		bool over = x->body_left >= 0 && (uint64_t)len > (uint64_t)x->body_left;
-		rc = over ? SN_ELIMIT : sn_out_framed(c, &x->out, data, len, req->wire_id, NULL, NULL);
-		if (over)
-			sn_log_for(SN_LOG_ERROR, req->id,
-			           "the body is longer than the Content-Length announced; connection cut");
-		else if (x->body_left >= 0)
+	if (over) {
+		sn_log_for(SN_LOG_ERROR, req->id,
+		           "the body is longer than the Content-Length announced; connection cut");
+		rc = SN_ELIMIT;
+	} else if (!x->body_none) {
+		if (x->body_left >= 0)
 			x->body_left -= (int64_t)len;
+		if (blank)
+			sn_out_fill(c, &x->out, blank, len, req->wire_id);
+		else
+			rc = sn_out_framed(c, &x->out, data, len, req->wire_id, NULL, NULL);
 		if (rc == 0)
 			rc = sn_out_flush(c);
 		x->body_sent += len;
 	}
-	bool full = x->out.bytes > c->io->ctx->conf->limits.send_buffer;
+	bool full = blank ? !has_room(x) : x->out.bytes > c->io->ctx->conf->limits.send_buffer;
 	settle(x, rc);
 	return rc < 0 ? SN_EGONE : full ? SN_EAGAIN : 0;
+}
+
+static int
+sink_write(struct sn_request *req, const void *data, size_t len)
+{
+	return write_body(req, data, len, NULL);
 }
 
 static int
@@ -464,40 +479,64 @@ const struct sn_sink_ops sn_conn_sink = {
 
 /* ---- the I/O thread's own answers --------------------------------------------------- */
 
+/* One piece of the body, filled in where it is sent from. 0: another one; SN_EAGAIN: when
+ * there is room; else nothing more. */
+static int
+pull_once(struct sn_exchange *x, size_t room)
+{
+	struct sn_conn *c = x->conn;
+	struct sn_request *req = x->req;
+	if (x->body_none)
+		return sink_finish(req) < 0 ? SN_EGONE : 1;
+	enter(c);
+	struct sn_out *blank = sn_out_blank(c, room);
+	leave(c);
+	ssize_t n = blank ? x->pull(x->pull_arg, sn_out_room(blank), room) : SN_ENOMEM;
+	if (n > 0 && (size_t)n <= room)
+		return write_body(req, NULL, (size_t)n, blank);
+	enter(c);
+	sn_out_unused(c, blank);
+	leave(c);
+	if (n == 0)
+		return sink_finish(req) < 0 ? SN_EGONE : 1;
+	sn_log_for(SN_LOG_ERROR, req->id, "%s: the pull callback failed (%zd); connection cut",
+	           req->endpoint ? req->endpoint->name : "?", n);
+	sink_cut(req);
+	return SN_EGONE;
+}
+
 void
 sn_sink_pull(struct sn_exchange *x)
 {
-	uint8_t chunk[PULL_CHUNK];
-	struct sn_request *req = x->req;
+	struct sn_conn *c = x->conn;
+	size_t limit = c->io->ctx->conf->limits.send_buffer, room = limit < PULL_CHUNK ? limit : PULL_CHUNK;
 	for (int turn = 0; turn < PULL_TURN && x->pull; turn++) {
-		ssize_t n = x->body_none ? 0 : x->pull(x->pull_arg, chunk, sizeof(chunk));
-		if (n > (ssize_t)sizeof(chunk) || n < 0) {
-			sn_log_for(SN_LOG_ERROR, req->id, "%s: the pull callback failed (%zd); connection cut",
-			           req->endpoint ? req->endpoint->name : "?", n);
-			sink_cut(req);
-			break;
-		}
-		int rc = n ? sink_write(req, chunk, (size_t)n) : sink_finish(req);
-		if (n == 0 || rc == SN_EGONE)
-			break;
+		int rc = pull_once(x, room);
 		if (rc == SN_EAGAIN)
 			return; /* sn_conn_after() comes back when there is room */
-		if (turn + 1 == PULL_TURN) {
-			sn_conn_ready(x->conn);
+		if (rc != 0) {
+			sn_sink_end_pull(x);
 			return;
 		}
 	}
-	sn_sink_end_pull(x);
+	sn_conn_ready(c);
 }
 
 void
 sn_sink_end_pull(struct sn_exchange *x)
 {
+	struct sn_conn *c = x->conn;
 	void (*done)(void *) = x->pull_done;
+	if (!x->pull)
+		return;
 	x->pull = NULL;
 	x->pull_done = NULL;
 	if (done)
 		done(x->pull_arg);
+	enter(c);
+	c->pulls--;
+	sn_out_unused(c, NULL);
+	leave(c);
 }
 
 int
