@@ -211,7 +211,7 @@ typedef uint8_t vec __attribute__((vector_size(16)));
 static size_t
 count_nuls(const char *s, size_t len)
 {
-	const char *end = s + len;
+	const char *end = len ? s + len : s; /* of nothing, s may be NULL */
 	size_t n = 0;
 	while (end - s >= 16) {
 		size_t blocks = (size_t)(end - s) / 16;
@@ -233,7 +233,7 @@ count_nuls(const char *s, size_t len)
 int
 sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
-	const uint8_t *p = src, *end = src + len;
+	const uint8_t *p = src, *end = len ? src + len : src;
 	struct sn_param *pair = d->index, *full = pair + d->room;
 	char *dst = d->bytes;
 	uint32_t out = 0;
@@ -280,7 +280,7 @@ int
 sn_params_decode_scgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
 	char *dst = d->bytes;
-	const char *p = dst, *end = dst + len;
+	const char *p = dst, *end = len ? dst + len : dst;
 	uint32_t n = 0;
 	memset(d->known, 0, sizeof(d->known));
 	d->used = d->n = 0;

@@ -2,8 +2,8 @@
  *
  * A whole connection (codec, exchanges, routes, answers, its end) over a socket pair: the
  * same bytes in pieces get the same answers as all at once. The first byte chooses the
- * pieces, the second the protocol and whether requests are multiplexed. Answers are
- * compared for each id: how those of several requests interleave may differ.
+ * pieces, the second the protocol, whether requests are multiplexed and where bodies are
+ * kept. Answers are compared for each id: how those of several requests interleave may differ.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ static struct sn_context ctx;
 static struct sn_iothread io;
 static struct sn_conf_listen listen_conf;
 static struct sn_listener listeners[2];
+static struct sn_conf *conf;
 static size_t large; /* the body of /large */
 
 static int
@@ -50,7 +51,7 @@ echo(sn_request *req, sn_response *res)
 {
 	size_t len;
 	const void *body = sn_request_body(req, &len);
-	return len ? sn_response_write(res, body, len) : 204;
+	return len ? sn_response_write(res, body, len) : 0;
 }
 
 static const sn_route routes[] = {
@@ -67,10 +68,9 @@ set_up(void)
 	struct sn_matcher *m;
 	size_t n;
 	const struct sn_log_options quiet = { .level = SN_LOG_ERROR };
-	struct sn_conf *conf = sn_conf_new();
+	conf = sn_conf_new();
 	SN_ASSERT(conf && sn_log_open(&quiet, &why) == 0);
 	conf->limits.body = 3000;
-	conf->limits.memory_body = 3000;
 	conf->limits.params = 2000;
 	conf->limits.headers = 8;
 	ctx.conf = conf;
@@ -191,8 +191,8 @@ run(struct peer *p, const struct sn_listener *l, const uint8_t *data, size_t siz
 static void
 collect(const struct sn_buf *got, uint16_t id, struct sn_buf *out)
 {
-	const uint8_t *at = (const uint8_t *)got->data, *stop = at + got->len;
-	while (at && stop - at >= 8) {
+	const uint8_t *at = (const uint8_t *)got->data, *stop = at ? at + got->len : NULL;
+	while (stop - at >= 8) {
 		size_t len = (size_t)at[4] << 8 | at[5], whole = 8 + len + at[6];
 		if ((size_t)(stop - at) < whole)
 			whole = (size_t)(stop - at), len = whole - 8;
@@ -227,8 +227,8 @@ compare(const struct peer *a, const struct peer *b)
 	size_t n = 0;
 	const struct peer *both[] = { a, b };
 	for (int i = 0; i < 2; i++) {
-		const uint8_t *at = (const uint8_t *)both[i]->got.data, *stop = at + both[i]->got.len;
-		while (at && stop - at >= 8) {
+		const uint8_t *at = (const uint8_t *)both[i]->got.data, *stop = at ? at + both[i]->got.len : NULL;
+		while (stop - at >= 8) {
 			uint16_t id = (uint16_t)(at[2] << 8 | at[3]);
 			if (!seen[id] && n < IDS_MAX)
 				ids[n++] = id;
@@ -248,10 +248,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct peer whole, pieces;
 	if (size < 2 || size > 4096)
 		return 0;
-	if (!ctx.conf)
+	if (!conf)
 		set_up();
 	bool scgi = data[1] & 1, one = data[1] & 2;
 	ctx.wire_limits.requests = one ? 1 : 1024;
+	conf->limits.memory_body = data[1] & 4 ? 300 : 3000; /* the rest of a body in a file */
 	/* When just one may be open, an answer that is still in the queue makes a difference. */
 	large = one ? 17 : 40000;
 	run(&whole, &listeners[scgi], data + 2, size - 2, size);

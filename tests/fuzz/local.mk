@@ -1,17 +1,19 @@
 # Fuzz targets. `make check` replays each one's seed corpus (corpus/NAME for
 # fuzz_NAME); `make fuzz` looks for new inputs with clang's libFuzzer:
-#   make fuzz FUZZ_SECONDS=60 FUZZ="fuzz_path fuzz_query"
-# A target is three lines here: FUZZ_TARGETS, its SOURCES and its LDADD.
+#   make fuzz FUZZ_SECONDS=60 FUZZ="fuzz_path fuzz_query" FUZZ_JOBS=2
+# A target is three lines here: FUZZ_TARGETS, its SOURCES and its LDADD; it may have words
+# of its language in dict/NAME.
 FUZZ_TARGETS =
 FUZZ_CC = clang
 FUZZ_SECONDS = 15
-FUZZ = $(filter-out fuzz_conn,$(notdir $(FUZZ_TARGETS)))
+FUZZ_JOBS = 1
+FUZZ = $(notdir $(FUZZ_TARGETS))
 sn_fuzz_replay = tests/fuzz/replay.c
 sn_fuzz_ldadd = libsn.la
 
 check_PROGRAMS += $(FUZZ_TARGETS)
 TESTS += $(FUZZ_TARGETS)
-EXTRA_DIST += tests/fuzz/corpus
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/dict tests/fuzz/run.py
 
 FUZZ_TARGETS += tests/fuzz/fuzz_fastcgi
 tests_fuzz_fuzz_fastcgi_SOURCES = tests/fuzz/fuzz_fastcgi.c tests/unit/wire_drive.h $(sn_fuzz_replay)
@@ -47,41 +49,52 @@ FUZZ_TARGETS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_json_LDADD = $(sn_fuzz_ldadd) $(JSONC_LIBS)
 
-# Needs the whole server: replayed in make check, not among those of make fuzz.
 FUZZ_TARGETS += tests/fuzz/fuzz_conn
 tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_conn_LDADD = $(sn_fuzz_ldadd)
 
-# ---- make fuzz: the sources that targets need, built once with the sanitizers -----
-fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(AM_CPPFLAGS) $(CPPFLAGS) $(JSONC_CFLAGS) $(CONFIG_CFLAGS) \
-	-std=gnu11 -pthread -O1 -g -fno-omit-frame-pointer \
-	-fsanitize=address,undefined -fno-sanitize-recover=undefined
-fuzz_sources = $(filter %.c,$(filter src/base/% src/http/% src/queue/% src/conf/% src/transport/% src/route/% src/native/%, \
-	$(SN_CORE_SOURCES) $(SN_SOURCES)))
+# ---- make fuzz: the whole library, built once with clang and the sanitizers -------------
+# Another build of it, as for coverage, is another fuzz_dir with other fuzz_flags.
+fuzz_dir = fuzz-build
+fuzz_flags = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+fuzz_link = -fsanitize=fuzzer
+fuzz_main =
+fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(libsn_la_CPPFLAGS) $(CPPFLAGS) $(JSONC_CFLAGS) $(CONFIG_CFLAGS) \
+	$(SYSTEMD_CFLAGS) $(PYTHON_CFLAGS) -std=gnu11 -pthread -O1 -g -fno-omit-frame-pointer $(fuzz_flags)
+fuzz_objects = $(patsubst %.c,$(fuzz_dir)/%.o,$(filter %.c,$(libsn_la_SOURCES)))
+fuzz_programs = $(addprefix $(fuzz_dir)/,$(FUZZ))
+fuzz_run = $(PYTHON_BIN) $(srcdir)/tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS)
 
-fuzz-build/libfuzz.a: $(fuzz_sources)
-	$(AM_V_GEN)rm -rf fuzz-build/obj && $(MKDIR_P) fuzz-build/obj
-	$(AM_V_at)for s in $(fuzz_sources); do \
-		$(FUZZ_CC) $(fuzz_cflags) -fsanitize=fuzzer-no-link -c $(srcdir)/$$s \
-			-o fuzz-build/obj/`echo $$s | tr / -`.o || exit 1; \
-	done
-	$(AM_V_at)rm -f $@ && ar rcs $@ fuzz-build/obj/*.o
+$(fuzz_dir)/src/%.o: $(abs_top_srcdir)/src/%.c
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(FUZZ_CC) $(fuzz_cflags) -MMD -MP -c $< -o $@
 
-fuzz: fuzz-build/libfuzz.a
-	@for t in $(FUZZ); do \
-		name=`echo $$t | sed 's/^fuzz_//'`; \
-		$(MKDIR_P) fuzz-build/corpus/$$name; \
-		echo "== $$t, $(FUZZ_SECONDS) s"; \
-		$(FUZZ_CC) $(fuzz_cflags) -fsanitize=fuzzer $(srcdir)/tests/fuzz/$$t.c -o fuzz-build/$$t \
-			fuzz-build/libfuzz.a $(CONFIG_LIBS) $(JSONC_LIBS) -lm || exit 1; \
-		( cd fuzz-build && ./$$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 \
-			-verbosity=0 corpus/$$name $(abs_top_srcdir)/tests/fuzz/corpus/$$name ) || exit 1; \
-	done
+$(fuzz_dir)/libfuzz.a: $(fuzz_objects)
+	$(AM_V_GEN)rm -f $@ && ar rcs $@ $(fuzz_objects)
+
+$(fuzz_dir)/fuzz_%: $(abs_top_srcdir)/tests/fuzz/fuzz_%.c $(fuzz_main) $(fuzz_dir)/libfuzz.a
+	$(AM_V_CCLD)$(FUZZ_CC) $(fuzz_cflags) $(fuzz_link) $< $(fuzz_main) -o $@ \
+		$(fuzz_dir)/libfuzz.a $(libsn_la_LIBADD)
+
+-include $(wildcard $(fuzz_dir)/src/*/*.d $(fuzz_dir)/src/*/*/*.d)
+
+fuzz: $(fuzz_programs)
+	@$(fuzz_run) $(fuzz_programs)
+
+# The inputs of fuzz-build/corpus that reach what no seed does become seeds.
+fuzz-seeds: $(fuzz_programs)
+	@$(fuzz_run) --merge $(fuzz_programs)
+
+# The lines of the parsers that no seed reaches.
+fuzz-coverage:
+	@$(MAKE) fuzz-coverage-run fuzz_dir=fuzz-cov fuzz_flags='-fprofile-instr-generate -fcoverage-mapping' \
+		fuzz_link= fuzz_main=$(abs_top_srcdir)/tests/fuzz/replay.c
+fuzz-coverage-run: $(fuzz_programs)
+	@$(fuzz_run) --coverage $(fuzz_programs)
 
 fuzz-list:
 	@echo $(FUZZ) | tr ' ' '\n'
 
 fuzz-clean:
-	rm -rf fuzz-build
+	rm -rf fuzz-build fuzz-cov
 clean-local: fuzz-clean
-.PHONY: fuzz fuzz-list fuzz-clean
+.PHONY: fuzz fuzz-seeds fuzz-coverage fuzz-coverage-run fuzz-list fuzz-clean
