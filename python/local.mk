@@ -5,6 +5,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
+	python/snacgi/_convert.py \
 	python/snacgi/_forms.py \
 	python/snacgi/_globals.py \
 	python/snacgi/_helpers.py \
@@ -13,10 +14,13 @@ dist_snacgipy_DATA = \
 	python/snacgi/_life.py \
 	python/snacgi/_liferun.py \
 	python/snacgi/_datastructures.py \
+	python/snacgi/_models.py \
 	python/snacgi/_newrequest.py \
+	python/snacgi/_params.py \
 	python/snacgi/_routing.py \
 	python/snacgi/_signature.py \
 	python/snacgi/_testrequest.py \
+	python/snacgi/_typed.py \
 	python/snacgi/testing.py \
 	python/snacgi/_url.py \
 	python/snacgi/_version.py \

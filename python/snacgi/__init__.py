@@ -32,6 +32,14 @@ from ._life import lifespan as lifespan
 from ._life import on_shutdown as on_shutdown
 from ._life import on_startup as on_startup
 from ._life import worker_init as worker_init
+from ._params import Body as Body
+from ._params import Cookie as Cookie
+from ._params import Field as Field
+from ._params import File as File
+from ._params import Form as Form
+from ._params import Header as Header
+from ._params import Path as Path
+from ._params import Query as Query
 from ._routing import delete as delete
 from ._routing import get as get
 from ._routing import patch as patch
@@ -42,6 +50,7 @@ from ._version import __version__ as __version__
 from .exceptions import BadRequest as BadRequest
 from .exceptions import HTTPException as HTTPException
 from .exceptions import HandlerTimeout as HandlerTimeout
+from .exceptions import RequestValidationError as RequestValidationError
 from .exceptions import abort as abort
 
 if TYPE_CHECKING:
@@ -58,12 +67,21 @@ __all__ = [
     "App",
     "BadRequest",
     "Blueprint",
+    "Body",
     "BuildError",
+    "Cookie",
+    "Field",
+    "File",
+    "Form",
     "HTTPException",
     "HandlerTimeout",
+    "Header",
     "Headers",
     "MultiDict",
+    "Path",
+    "Query",
     "Request",
+    "RequestValidationError",
     "Response",
     "__version__",
     "abort",

@@ -40,6 +40,8 @@ def _called_with(route: Route) -> Callable[..., Any]:
     # As handler(request[, pool]), whatever parameters the handler has.
     handler, passing = route.handler, route.passing
     names, keyword = passing.values, passing.request_name
+    if passing.typed:
+        return passing.typed.bind(handler, route.is_async)
     if passing.request and not names:
         return handler
     if not passing.request and not names:

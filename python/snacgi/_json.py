@@ -80,6 +80,15 @@ def _standard(obj: Any) -> Any:
     return _refuse
 
 
+def _model(obj: Any) -> Any:
+    if "pydantic" not in sys.modules and "msgspec" not in sys.modules:
+        return _refuse
+    from ._models import plain
+
+    made = plain(obj)
+    return _refuse if made is NotImplemented else made
+
+
 _refuse: Any = object()
 
 
@@ -88,9 +97,9 @@ def default(obj: Any) -> Any:
 
     numpy scalars and arrays, pandas and polars frames (a list of records) and
     series, date, time and datetime (ISO 8601), UUID and Decimal (text), Enum
-    (its value), dataclasses (an object).
+    (its value), dataclasses (an object), models of pydantic and msgspec.
     """
-    for known in (_standard, _numpy, _frames):
+    for known in (_standard, _model, _numpy, _frames):
         value = known(obj)
         if value is not _refuse:
             return value

@@ -208,7 +208,7 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
         is_async=_test(func, inspect.iscoroutinefunction),
         file=code.co_filename if code is not None else "",
         line=code.co_firstlineno if code is not None else 0,
-        passing=passing_of(func, name, options["use_process_pool"], variables),
+        passing=passing_of(func, name, options["use_process_pool"], variables, rule),
         scopes=scopes,
     )
 

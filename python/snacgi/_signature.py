@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
+
+import _snacgi
+
+from ._params import Marker
+
+if TYPE_CHECKING:
+    from ._typed import Plan
 
 
 @dataclass(frozen=True)
@@ -17,6 +24,26 @@ class Passing:
     request_name: str = ""  #: its parameter, when values of the path stand before it
     values: tuple[str, ...] = ()  #: variables of the rule that it has parameters for
     all_values: bool = False
+    typed: Optional[Plan] = None  #: of a handler whose parameters are to be converted
+
+
+#: Annotations that need no converting, by the converter of the rule's variable.
+_SAME = {"string": (str, "str"), "path": (str, "str"), "int": (int, "int"), "float": (float, "float")}
+
+
+def _has_types(parameters: list[inspect.Parameter], rule: str) -> bool:
+    """Whether an annotation may ask for converting; without one nothing of it is imported."""
+    converters: dict[str, str] = {}
+    for p in parameters:
+        if isinstance(p.default, Marker):
+            return True
+        if (p.annotation is p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+                or p.name in ("request", "req", "pool", "executor") or p.annotation in (_snacgi.Request, "Request")):
+            continue
+        converters = converters or {variable[0]: variable[1] for variable in _snacgi.check_rule(rule)}
+        if p.annotation not in _SAME.get(converters.get(p.name, ""), ()):
+            return True
+    return False
 
 
 def _no_pool(func_name: str, first: str) -> TypeError:
@@ -27,12 +54,18 @@ def _no_pool(func_name: str, first: str) -> TypeError:
     )
 
 
-def passing_of(func: Any, name: str, pool: bool, variables: list[str]) -> Passing:
+def passing_of(func: Any, name: str, pool: bool, variables: list[str], rule: str) -> Passing:
     """TypeError: a parameter that nobody fills, or no place for the pool."""
     try:
         parameters = list(inspect.signature(func).parameters.values())
     except (TypeError, ValueError):
         return Passing()  # a C function that tells nothing about itself
+    if _has_types(parameters, rule):
+        from ._typed import plan_of
+
+        plan = plan_of(func, name, pool, rule, parameters)
+        if plan is not None:
+            return Passing(typed=plan)
     named = [p for p in parameters
              if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name in variables]
     positional = [p for p in parameters

@@ -405,6 +405,31 @@ default_exceptions: dict[int, type[HTTPException]] = {
 }
 
 
+class RequestValidationError(UnprocessableEntity):
+    """422: the parameters of a typed handler; answered as FastAPI does, ``{"detail": [...]}``.
+
+    errors(): a list of dicts, each with ``type``, ``loc`` (where: ["query", "limit"]) and ``msg``.
+    """
+
+    def __init__(self, errors: Iterable[Mapping[str, Any]] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._errors = [dict(one) for one in errors]
+
+    def errors(self) -> list[dict[str, Any]]:
+        """What is wrong, all of it."""
+        return self._errors
+
+    def get_response(self, environ: Any = None, scope: Any = None) -> Response:
+        if self.response is not None:
+            return self.response
+        from ._helpers import jsonify
+
+        answer = jsonify(detail=self._errors)
+        answer.status_code = 422
+        answer.headers.extend(self.get_headers())
+        return answer
+
+
 def abort(code: Union[int, Response], *args: Any, **kwargs: Any) -> NoReturn:
     """Ends the request: raises the HTTPException of ``code``, as in Flask.
 

@@ -19,4 +19,5 @@ EXTRA_DIST += \
 	tests/python/test_request.py \
 	tests/python/test_response.py \
 	tests/python/test_routing.py \
+	tests/python/test_typed.py \
 	tests/python/test_typing.py

@@ -15,8 +15,9 @@ SOURCES = os.path.dirname(os.path.realpath(os.path.dirname(snacgi.__file__)))
 
 APPLICATION = """
 from concurrent.futures import Executor
-from typing import Any
-from snacgi import Headers, Request, Response, abort, post, route
+from dataclasses import dataclass
+from typing import Annotated, Any, Optional
+from snacgi import Body, Field, Header, Headers, Query, Request, Response, abort, get, post, route
 
 @route('/users/<int:user_id>', methods=['GET'])
 def get_user(request: Request) -> dict[str, Any]:
@@ -37,6 +38,15 @@ def response(request: Request) -> Response:
     r.headers['X'] = '1'
     reveal_type(get_user)
     return r
+
+@dataclass
+class Item:
+    name: Annotated[str, Field(min_length=1)]
+
+@get('/typed/<int:n>')
+async def typed(n: int, item: Item, q: Annotated[list[int], Query(le=3)], agent: Optional[str] = Header(None),
+                page: int = Query(1, ge=1), raw: Annotated[Any, Body()] = None) -> Item:
+    return item
 """
 
 
