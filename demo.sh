@@ -48,11 +48,25 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# The examples side by side; the analysis service where it has what it needs.
+mkdir "$dir/python"
+ln -s "$sn_top/examples/python/app.py" "$sn_top/examples/todo/todo.py" "$dir/python/"
+modules="\"$build/examples/c/demo_native.so\""
+analysis=
+if "$(sed -n 's/^PYTHON_BIN = //p' "$build/Makefile")" -c 'import pandas, werkzeug' 2>/dev/null; then
+	analysis=yes
+	ln -s "$sn_top/examples/analysis/analysis.py" "$dir/python/"
+	modules="$modules, \"$build/examples/analysis/smooth.so\""
+fi
+printf 'city,price\nBonn,500\nBonn,700\nBerlin,\n' >"$dir/flats.csv"
+TODO_DATABASE=$dir/todo.db
+export TODO_DATABASE
+
 cat >"$dir/snacgi.conf" <<END
 # The demo's configuration: endpoints in Python, endpoints in C.
 listen = ( { protocol = "fastcgi"; address = "unix:snacgi.sock"; mode = "0660"; } );
-python = { dir = "$sn_top/examples/python"; dispatch_workers = 4; pool_workers = 2; };
-native = { modules = [ "$build/examples/c/demo_native.so" ]; };
+python = { dir = "python"; dispatch_workers = 4; pool_workers = 2; };
+native = { modules = [ $modules ]; };
 END
 # Its own process group would keep Ctrl-C away from it: nginx stops first, then this.
 "$build/src/snacgi" serve -c "$dir/snacgi.conf" </dev/null >"$dir/snacgi.log" 2>&1 &
@@ -119,8 +133,17 @@ if [ -n "$once" ]; then
 	ask "Python, async" 200 '^{"slept":true}$' "$url/sleep?duration=0.1"
 	ask "Python, pool" 200 '^{"squares":\[1,4,9\]}$' -d '{"numbers":[1,2,3]}' "$url/squares"
 	ask "Python, async and pool" 200 '^{"squares":\[1,4,9\]}$' -d '{"numbers":[1,2,3]}' "$url/async/squares"
-	if "$(sed -n 's/^PYTHON_BIN = //p' "$build/Makefile")" -c 'import numpy' 2>/dev/null; then
+	json='Content-Type: application/json'
+	ask "to-do, SQLite" 201 '"title":"milk","due":null,"done":false' -H "$json" -d '{"title":"milk"}' "$url/todos"
+	ask "to-do, all or none" 422 '"1.title":"is missing"' -H "$json" -d '[{"title":"bread"},{}]' "$url/todos/batch"
+	ask "to-do, pages" 200 '"total":1,"page":1,"next":null' "$url/todos?done=false"
+	if [ -n "$analysis" ]; then
 		ask "Python, numpy" 200 '"mean":2.0.*"cumulated":\[1.0,3.0,6.0\]' -d '{"numbers":[1,2,3]}' "$url/numpy/statistics"
+		ask "analysis, CSV to frame" 200 '{"city":"Berlin","price":null},{"city":"Bonn","price":600.0}' \
+			-F "file=@$dir/flats.csv" "$url/groups?by=city&value=price"
+		ask "analysis, pool" 200 '"mean":600.0,"low":' -F "file=@$dir/flats.csv" "$url/confidence?column=price"
+		ask "analysis, in C" 200 '^\[1.0,1.5,2.75\]$' -d '{"values":[1,2,4]}' "$url/smooth"
+		ask "analysis, its reference" 200 '^\[1.0,1.5,2.75\]$' -d '{"values":[1,2,4]}' "$url/reference/smooth"
 	fi
 	ask "malformed JSON" 400 'error' -d '{"numbers":' "$url/squares"
 	ask "no such path" 404 'error' "$url/nowhere"
@@ -155,6 +178,16 @@ In Python (examples/python/app.py):
   curl -d '{"numbers":[1,2,3]}' $url/async/squares
   curl -d '{"numbers":[1,2,3]}' $url/numpy/statistics        (with python3-numpy)
 
+A to-do service over SQLite (examples/todo):
+  curl -H 'Content-Type: application/json' -d '{"title":"milk"}' $url/todos
+  curl $url/todos
+
+${analysis:+An analysis service with pandas, one endpoint in C beside its reference (examples/analysis):
+  curl -F file=@$dir/flats.csv $url/summary
+  curl -F file=@$dir/flats.csv '$url/groups?by=city&value=price'
+  curl -d '{"values":[1,2,4]}' $url/smooth
+  curl -d '{"values":[1,2,4]}' $url/reference/smooth
+}
 Log: $dir/snacgi.log    Configuration: $dir/snacgi.conf
 Ctrl-C stops both.
 END

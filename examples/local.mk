@@ -21,10 +21,32 @@ examples_c_embed_LDADD = libsnacgi.la
 # Endpoints in Python, for the demo.
 dist_noinst_DATA += examples/python/app.py
 
-# Whole services; tests/examples asks them.
-EXTRA_DIST += \
+# Whole services, installed to be read; tests/examples asks them.
+todoexampledir = $(docdir)/examples/todo
+dist_todoexample_DATA = \
 	examples/todo/README.md \
 	examples/todo/conftest.py \
 	examples/todo/snacgi.conf \
 	examples/todo/test_todo.py \
 	examples/todo/todo.py
+analysisexampledir = $(docdir)/examples/analysis
+dist_analysisexample_DATA = \
+	examples/analysis/Makefile \
+	examples/analysis/README.md \
+	examples/analysis/analysis.py \
+	examples/analysis/conftest.py \
+	examples/analysis/mypy.ini \
+	examples/analysis/smooth.c \
+	examples/analysis/snacgi.conf \
+	examples/analysis/test_analysis.py \
+	examples/analysis/test_smooth.py
+
+noinst_LTLIBRARIES += examples/analysis/smooth.la
+examples_analysis_smooth_la_SOURCES = examples/analysis/smooth.c
+examples_analysis_smooth_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nonexistent
+examples_analysis_smooth_la_LIBADD = $(JSONC_LIBS)
+
+noinst_DATA += examples/analysis/smooth.so
+examples/analysis/smooth.so: examples/analysis/smooth.la
+	$(AM_V_at)rm -f $@ && $(LN_S) .libs/smooth.so $@
+CLEANFILES += examples/analysis/smooth.so

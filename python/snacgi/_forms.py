@@ -4,6 +4,7 @@ first asks. What the peer did wrong is a 400 or 413; that Werkzeug is missing is
 
 from __future__ import annotations
 
+import functools
 import importlib
 import io
 import re
@@ -38,11 +39,22 @@ def _refuse(status: int, text: str) -> NoReturn:
     raise exceptions.default_exceptions[status](text)
 
 
-def _stream(*about: Any, **more: Any) -> Any:
-    # A file of the form: in memory up to a size, then in an unlinked file.
+@functools.lru_cache(maxsize=None)
+def _spool() -> Any:
     import tempfile
 
-    return tempfile.SpooledTemporaryFile(max_size=max(1, _limits["file"]), mode="rb+")
+    class Spool(tempfile.SpooledTemporaryFile[bytes]):
+        # Ends with the request that it belongs to; no handler is asked to close it, and none
+        # shall be warned of it.
+        def __del__(self) -> None:
+            self.close()
+
+    return Spool
+
+
+def _stream(*about: Any, **more: Any) -> Any:
+    # A file of the form: in memory up to a size, then in an unlinked file.
+    return _spool()(max_size=max(1, _limits["file"]), mode="rb+")
 
 
 def parse(request: Request) -> tuple[Any, Any]:

@@ -4,5 +4,6 @@ dist_check_SCRIPTS += tests/examples/run
 EXTRA_DIST += \
 	tests/examples/conftest.py \
 	tests/examples/served.py \
+	tests/examples/test_analysis_service.py \
 	tests/examples/test_plain.py \
 	tests/examples/test_todo_service.py

@@ -9,16 +9,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from daemon import SRC, Daemon
+from daemon import BUILD, SRC, Daemon
 from test_nginx import Nginx
 
 EXAMPLES = SRC / "examples"
 
 
+def copied(name: str, tmp: Path) -> Path:
+    """The example in a folder of its own, with what its Makefile makes."""
+    folder = tmp / name
+    shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("*.so", "*.la", "*.lo", "*.o", ".*", "__pycache__"))
+    for made in (BUILD / "examples" / name).glob("*.so"):
+        shutil.copy(made, folder)
+    return folder
+
+
 class Served:
     def __init__(self, tmp: Path, name: str, probe: str, env: dict[str, str | None] | None = None) -> None:
-        self.folder = tmp / name
-        shutil.copytree(EXAMPLES / name, self.folder)
+        self.folder = copied(name, tmp)
         self.daemon = Daemon(tmp, app=None, native=(), supervisor=True, probe=probe, env=env)
         self.daemon.python = True
         conf = self.folder / "snacgi.conf"
@@ -41,6 +49,11 @@ class Served:
             self.nginx.stop()
         finally:
             self.daemon.stop()
+
+    def upload(self, target: str, csv: str) -> tuple[int, Any]:
+        body = f'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\n{csv}\r\n--b--\r\n'
+        status, answer, _ = self.nginx.ask("POST", target, body.encode(), {"Content-Type": "multipart/form-data; boundary=b"})
+        return status, json.loads(answer)
 
     def json(self, method: str, target: str, value: Any = None) -> tuple[int, Any]:
         body = None if value is None else json.dumps(value).encode()

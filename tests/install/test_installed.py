@@ -107,7 +107,8 @@ def test_manual(page: str) -> None:
 def test_files() -> None:
     for path in (AT["include"] / "snacgi.h", AT["include"] / "snacgi-fcgx.h", AT["lib"] / "libsnacgi.so",
                  AT["lib"] / "pkgconfig" / "snacgi.pc", AT["python"] / "snacgi" / "py.typed", AT["python"] / "snaxum" / "__init__.py",
-                 AT["units"] / "snacgi.socket", AT["templates"] / "nginx", AT["doc"] / "examples" / "snacgi.conf"):
+                 AT["units"] / "snacgi.socket", AT["templates"] / "nginx", AT["doc"] / "examples" / "snacgi.conf",
+                 AT["doc"] / "examples" / "todo" / "todo.py", AT["doc"] / "examples" / "analysis" / "smooth.c"):
         assert path.is_file(), path
     for name in "README.md", "architecture.md", "starting.md":
         assert any((AT["doc"] / f"{name}{end}").is_file() for end in ("", ".gz")), name
@@ -131,6 +132,9 @@ def test_a_program_with_the_library(app: Any, tmp_path: Path) -> None:
     out = subprocess.run(["make", "-C", str(work), "hello", "embed", "demo_native.so"], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert out.returncode == 0, out.stdout
     assert "warning" not in out.stdout
+    shutil.copytree(AT["source"] / "examples" / "analysis", tmp_path / "analysis", ignore=shutil.ignore_patterns("*.so", "*.la", "*.lo"))
+    out = subprocess.run(["make", "-C", str(tmp_path / "analysis")], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+    assert out.returncode == 0 and "warning" not in out.stdout, out.stdout
     process, path = app(work / "hello")
     assert b"Hello, " in answer(process, path, "/hello")
     assert b'{"n":7}' in answer(process, path, "/users/7")

@@ -36,6 +36,7 @@ def test_urlencoded(echo):
     assert echo(data={"a": ["1", "2"], "b": "ü &"}).json == {"form": {"a": ["1", "2"], "b": ["ü &"]}, "files": []}
 
 
+@pytest.mark.filterwarnings("error")  # of files that nobody closed: who should
 def test_multipart(echo):
     answer = echo(data={"a": "ü", "f": [(io.BytesIO(b"one"), "1.txt"), (b"two", "ü 2.bin", "image/png")]})
     assert answer.json == {
