@@ -65,7 +65,7 @@ struct sn_conf {
 	struct {
 		uint64_t body, spool;
 		size_t memory_body, params, head, send_buffer, form_memory;
-		unsigned form_parts, headers, connections, requests, multiplexed, async, stuck_threads;
+		unsigned form_parts, headers, connections, requests, multiplexed, async, read_rate, stuck_threads;
 	} limits;
 	struct { /* seconds */
 		double read, queue, request, grace, write, idle, pool, start, shutdown;

@@ -66,6 +66,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("limits.requests", UINT, limits.requests, 1, 1048576, "16384", "16384"),
 	KEY("limits.multiplexed", UINT, limits.multiplexed, 1, 1024, "64", "64"),
 	KEY("limits.async", UINT, limits.async, 1, 1048576, "16384", "16384"),
+	KEY("limits.read_rate", UINT, limits.read_rate, 0, 1000000000, "500", "500"),
 	KEY("limits.stuck_threads", UINT, limits.stuck_threads, 0, 1024, "8", "8"),
 	KEY("timeouts.read", SECONDS, timeouts.read, 0.001, DAY, "30.0", "30.0"),
 	KEY("timeouts.queue", SECONDS, timeouts.queue, 0.001, DAY, "10.0", "10.0"),

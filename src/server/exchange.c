@@ -306,11 +306,28 @@ on_abort(struct sn_exchange *x)
 		sn_exchange_cancel(x, req);
 }
 
+/* `more` bytes of the request have come: how long until others must. Who sends one now and then
+ * would hold a connection for ever: each second beyond timeouts.read is paid for with
+ * limits.read_rate bytes. */
+static void
+read_on(struct sn_exchange *x, size_t more)
+{
+	const struct sn_context *ctx = x->conn->io->ctx;
+	int64_t ms = ctx->ms.read, spent = x->conn->io->now_ms - x->begun_ms;
+	unsigned rate = ctx->conf->limits.read_rate;
+	if (rate && spent > 0) {
+		int64_t left = ms + (int64_t)((x->params_len + x->dropped + more) * 1000 / rate) - spent;
+		if (left < ms)
+			ms = left > 1 ? left : 1;
+	}
+	sn_exchange_deadline(x, ms);
+}
+
 void
 sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev)
 {
 	if (ev->type <= SN_WIRE_BODY && sn_exchange_state(x) == SN_EX_READING)
-		sn_exchange_deadline(x, x->conn->io->ctx->ms.read);
+		read_on(x, ev->len);
 	switch (ev->type) {
 	case SN_WIRE_PARAMS: on_params(x, ev); break;
 	case SN_WIRE_PARAMS_END: on_params_end(x); break;

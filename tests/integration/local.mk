@@ -25,7 +25,7 @@ EXTRA_DIST += \
 	tests/integration/test_reference_peer.py \
 	tests/integration/test_scale.py tests/integration/test_scgi.py \
 	tests/integration/test_security.py \
-	tests/integration/test_timeouts.py
+	tests/integration/test_slow_peers.py tests/integration/test_timeouts.py
 EXTRA_DIST += tests/integration/test_start.py
 EXTRA_DIST += tests/integration/test_reload.py tests/integration/test_supervisor.py
 EXTRA_DIST += tests/integration/test_start.py tests/integration/test_notify.py
