@@ -18,6 +18,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_params.py \
 	python/snacgi/_routing.py \
+	python/snacgi/_rules.py \
 	python/snacgi/_signature.py \
 	python/snacgi/_testrequest.py \
 	python/snacgi/_typed.py \

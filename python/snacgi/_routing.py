@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, NoReturn, Optional, TypeVar
 
@@ -137,7 +139,8 @@ def route(
 ) -> Callable[[Handler], Handler]:
     """Decorator: this function answers requests whose path matches ``rule``.
 
-    rule: "/users/<int:user_id>"; converters string, int, float, uuid, path.
+    rule: "/users/<int:user_id>"; converters string, int, float, uuid, any and path, with
+        Werkzeug's arguments: "<int(min=1):id>", "<any(a,b):x>", "<string(length=2):cc>".
     methods: list of names; GET when left out (HEAD and OPTIONS follow by themselves).
     use_process_pool: the handler's second argument is the process pool, a
         concurrent.futures.Executor.
@@ -168,8 +171,20 @@ def route(
 
 
 def variables_of(rule: str) -> list[str]:
-    """The names of the rule's variables; raises what is wrong with it."""
-    return [name for name, _ in _snacgi.check_rule(rule)]
+    """The names of the rule's variables; raises what is wrong with it, and where it stands."""
+    try:
+        return [name for name, _ in _snacgi.check_rule(rule)]
+    except ValueError as exc:
+        raise ValueError(f"{_caller()}{exc}") from None
+
+
+def _caller() -> str:
+    # "app.py:12: ", of the line outside the package that is being executed.
+    frame: Any = sys._getframe(1)
+    package = os.path.dirname(__file__)
+    while frame is not None and os.path.dirname(frame.f_code.co_filename) == package:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame is not None else ""
 
 
 def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:

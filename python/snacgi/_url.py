@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Iterator, Optional
 from urllib.parse import quote, urlencode
 
 from _snacgi import Request
 
 from . import _routing
+from ._rules import parts_of
 
 _SAFE = "!$&'()*+,:;=@~"
-_VARIABLE = re.compile(r"<(?:(\w+)(?:\(.*?\))?:)?(\w+)>")
 
 
 def build(request: Request) -> str:
@@ -31,13 +30,30 @@ class BuildError(LookupError):
 
 
 def _fill(rule: str, values: dict[str, Any]) -> Iterator[str]:
-    at = 0
-    for found in _VARIABLE.finditer(rule):
-        yield quote(rule[at : found.start()], safe="/" + _SAFE)
-        text = str(values[found[2]])
-        yield quote(text, safe="/" + _SAFE if found[1] == "path" else _SAFE)
-        at = found.end()
-    yield quote(rule[at:], safe="/" + _SAFE)
+    for part in parts_of(rule):
+        if isinstance(part, str):
+            yield quote(part, safe="/" + _SAFE)
+        else:
+            text = part.text(rule, values[part.name])
+            yield quote(text, safe=_SAFE if part.converter == "string" else "/" + _SAFE)
+
+
+def _names_of(rule: str) -> set[str]:
+    return {part.name for part in parts_of(rule) if not isinstance(part, str)}
+
+
+def _choose(endpoint: str, method: Optional[str], values: dict[str, Any]) -> tuple[str, set[str]]:
+    # The path, and the names of the values in it: of the rule that takes the most of them.
+    rules = [(route.rule, _names_of(route.rule)) for route in _routing.registry if route.endpoint == endpoint
+             and (method is None or method.upper() in route.methods)]
+    failures = []
+    for rule, names in sorted(rules, key=lambda pair: -len(pair[1])):
+        if names <= values.keys():
+            try:
+                return "".join(_fill(rule, values)), names
+            except ValueError as exc:
+                failures.append(str(exc))
+    raise _no_route(endpoint, values, failures)
 
 
 def _request_for(what: str) -> Request:
@@ -55,23 +71,14 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
 
     What the rule has no variable for becomes the query; None is left out. ".name" is an
     endpoint of the blueprint that answers now. _external: a whole URL, with the scheme
-    and host of the request that is being answered. Raises BuildError, a LookupError.
+    and host of the request that is being answered. Raises BuildError, a LookupError, also
+    for a value that the rule's converter would not take.
     """
     if endpoint.startswith("."):
         own: str = getattr(_request_for("'.'"), "_endpoint", "")
         endpoint = own.rpartition(".")[0] + endpoint if "." in own else endpoint[1:]
     values = {name: value for name, value in values.items() if value is not None}
-    fit = None
-    wanted: set[str] = set()
-    for route in _routing.registry:
-        if route.endpoint != endpoint or (_method is not None and _method.upper() not in route.methods):
-            continue
-        names = {found[2] for found in _VARIABLE.finditer(route.rule)}
-        if names <= values.keys() and (fit is None or len(names) > len(wanted)):
-            fit, wanted = route, names
-    if fit is None:
-        raise _no_route(endpoint, values)
-    url = "".join(_fill(fit.rule, values))
+    url, wanted = _choose(endpoint, _method, values)
     query = urlencode({name: value for name, value in values.items() if name not in wanted}, doseq=True)
     if query:
         url += "?" + query
@@ -83,7 +90,9 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
     return url
 
 
-def _no_route(endpoint: str, values: dict[str, Any]) -> BuildError:
+def _no_route(endpoint: str, values: dict[str, Any], failures: list[str]) -> BuildError:
+    if failures:
+        return BuildError(f"url_for({endpoint!r}): {'; '.join(failures)}")
     rules = [r.rule for r in _routing.registry if r.endpoint == endpoint]
     if rules:
         return BuildError(f"url_for({endpoint!r}): {', '.join(rules)} needs other values than {sorted(values)}")

@@ -30,7 +30,7 @@ struct sn_endpoint {
 
 #define SN_ROUTE_VALUES_MAX 16
 
-enum sn_converter { SN_CONV_STRING, SN_CONV_INT, SN_CONV_FLOAT, SN_CONV_UUID, SN_CONV_PATH };
+enum sn_converter { SN_CONV_STRING, SN_CONV_INT, SN_CONV_FLOAT, SN_CONV_UUID, SN_CONV_PATH, SN_CONV_ANY };
 
 struct sn_variable {
 	const char *name;

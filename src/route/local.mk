@@ -1,5 +1,7 @@
 SN_CORE_SOURCES += \
+	src/route/convert.c src/route/convert.h \
 	src/route/matcher.c src/route/matcher.h \
 	src/route/router.c src/route/router.h \
 	src/route/rule.c src/route/rule.h \
-	src/route/segment.c
+	src/route/segment.c \
+	src/route/variable.c

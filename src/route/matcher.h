@@ -27,14 +27,18 @@ enum sn_match_result { SN_MATCH_FOUND, SN_MATCH_NO_PATH, SN_MATCH_NO_METHOD };
 /* Checks one rule's syntax: SN_EINVAL with what is wrong, where, and the mend. `info`
  * (may be NULL) gets the variables' number and converters; their names are NULL. */
 int sn_rule_check(const char *rule, struct sn_rule_info *info, struct sn_why *why);
+/* May the rule's variable of that name be this text? 1 or 0; SN_EINVAL: the rule is wrong,
+ * SN_ENOENT: it has no such variable. */
+int sn_rule_takes(const char *rule, const char *name, const char *text, size_t len,
+                  struct sn_why *why);
 /* Borrows the endpoints. A rule that two endpoints share for one method is SN_EINVAL,
  * naming both places. */
 int sn_matcher_new(struct sn_matcher **out, const struct sn_endpoint *endpoints, size_t n,
                    struct sn_why *why);
 void sn_matcher_free(struct sn_matcher *m);
 /* `path` is sn_path.match. HEAD falls back to GET; among rules the more specific wins:
- * static text before converters, int, float and uuid before string before path,
- * decided at the first segment that differs. The path is compared exactly: "/a" and
+ * static text before converters, any before int, float and uuid before string before
+ * path, with arguments before without, decided at the first segment that differs. The path is compared exactly: "/a" and
  * "/a/" are two paths. Needs no memory but for a path of several KiB against a segment
  * with several variables; when that is not to be had, the segment does not match.
  * A more specific rule without the method does not hide a less specific one with it. */

@@ -14,11 +14,17 @@
 
 enum sn_elem_kind {
 	SN_ELEM_TEXT, /* these bytes */
-	SN_ELEM_RUN,  /* one or more bytes of a class */
+	SN_ELEM_RUN,  /* min to max characters of a class */
+	SN_ELEM_ANY,  /* one of the items */
 	SN_ELEM_UUID  /* 36 bytes, 8-4-4-4-12 hexadecimal digits */
 };
 
 enum sn_elem_class { SN_CLASS_DIGIT, SN_CLASS_NOT_SLASH, SN_CLASS_ANY };
+
+struct sn_text {
+	const char *s;
+	uint32_t len;
+};
 
 struct sn_elem {
 	uint8_t kind;
@@ -26,8 +32,19 @@ struct sn_elem {
 	bool begin, end;   /* a variable's value begins, ends with this element */
 	bool sure;         /* a run that can only end where its class does: no choice to revise */
 	bool lazy;         /* takes as little as it can, and does not begin with '/' (path) */
+	bool sign;         /* a run may begin with '-', which is not counted */
 	const char *text;
 	uint32_t len;
+	uint32_t min, max; /* of a run, in characters */
+	uint32_t nitems;
+	const struct sn_text *items, *sorted; /* as written: the first that fits wins; for searching */
+};
+
+/* What a variable's number must be, beside its digits. */
+struct sn_bound {
+	uint16_t variable;       /* of the segment */
+	uint32_t digits;         /* its exact length, sign included; 0: any */
+	struct sn_text min, max; /* decimal; .s NULL: none */
 };
 
 /* What lies between two slashes; or, with a `path` variable, everything from
@@ -38,9 +55,12 @@ struct sn_segment {
 	uint16_t nelems; /* 0: plain text, the key */
 	uint16_t nvars, nruns, ntexts;
 	uint32_t text_len; /* of all texts: the more, the more specific */
-	uint8_t rank;      /* of the least specific variable: enum sn_converter's order */
+	uint8_t rank;      /* of the least specific variable */
+	uint8_t narrowed;  /* variables with arguments: the more, the more specific */
+	uint16_t nbounds;
 	bool tail;
 	struct sn_elem *elems;
+	const struct sn_bound *bounds; /* looked at when all of the segment fits */
 };
 
 struct sn_rule {
@@ -48,6 +68,8 @@ struct sn_rule {
 	uint32_t nsegments;
 	struct sn_segment *segments;
 	struct sn_elem *elems;
+	struct sn_text *items;
+	struct sn_bound *bounds;
 	char *text, *keys;
 };
 

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "http/method.h"
+#include "http/path.h"
+#include "route/convert.h"
 #include "route/matcher.h"
-#include "route/rule.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,9 +47,9 @@ hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* May element `e` take path[pos, pos + n)? */
+/* May element `e`, by its item of that number, take path[pos, pos + n)? */
 static bool
-takes(const struct sn_elem *e, size_t pos, size_t n)
+takes(const struct sn_elem *e, size_t pos, size_t n, size_t item)
 {
 	const char *s = plain.path + pos;
 	if (e->kind == SN_ELEM_TEXT)
@@ -59,11 +60,36 @@ takes(const struct sn_elem *e, size_t pos, size_t n)
 				return false;
 		return n == 36;
 	}
-	for (size_t i = 0; i < n; i++)
+	if (e->kind == SN_ELEM_ANY)
+		return n == e->items[item].len && memcmp(s, e->items[item].s, n) == 0;
+	size_t chars = 0, sign = e->sign && n && s[0] == '-';
+	if (pos + n < plain.len && ((unsigned char)s[n] & 0xc0) == 0x80)
+		return false; /* a character is not cut */
+	for (size_t i = sign; i < n; i++) {
 		if ((e->cls == SN_CLASS_DIGIT && (s[i] < '0' || s[i] > '9')) ||
 		    (e->cls == SN_CLASS_NOT_SLASH && s[i] == '/') || (e->lazy && i == 0 && s[i] == '/'))
 			return false;
-	return n > 0;
+		chars += ((unsigned char)s[i] & 0xc0) != 0x80;
+	}
+	return n > sign && chars >= e->min && chars <= e->max && ((unsigned char)s[0] & 0xc0) != 0x80;
+}
+
+/* How many ways there are for `e` to take something of `left` bytes; way k is of *n bytes. */
+static size_t
+ways(const struct sn_elem *e, size_t left)
+{
+	return e->kind == SN_ELEM_RUN ? left + 1 : e->kind == SN_ELEM_ANY ? e->nitems : 1;
+}
+
+static size_t
+way(const struct sn_elem *e, size_t left, size_t k)
+{
+	switch (e->kind) {
+	case SN_ELEM_RUN: return e->lazy ? k + 1 : left - k;
+	case SN_ELEM_ANY: return e->items[k].len;
+	case SN_ELEM_UUID: return 36;
+	default: return e->len;
+	}
 }
 
 static bool
@@ -72,14 +98,14 @@ try(size_t i, size_t pos, size_t value)
 	if (i == plain.n)
 		return pos == plain.len;
 	const struct sn_elem *e = &plain.elem[i];
-	size_t left = plain.len - pos, fixed = e->kind == SN_ELEM_UUID ? 36 : e->len;
+	size_t left = plain.len - pos;
 	if (e->begin)
 		plain.begin[value] = pos;
-	for (size_t k = 1; k <= left + 1; k++) {
-		size_t n = e->kind != SN_ELEM_RUN ? fixed : e->lazy ? k : left + 1 - k;
+	for (size_t k = 0; k < ways(e, left); k++) {
+		size_t n = way(e, left, k);
 		if (++plain.steps > STEPS)
 			return false;
-		if (n <= left && takes(e, pos, n)) {
+		if (n <= left && takes(e, pos, n, k)) {
 			if (e->end)
 				plain.end[value] = pos + n;
 			if (try(i + 1, pos + n, value + e->end))
@@ -87,10 +113,26 @@ try(size_t i, size_t pos, size_t value)
 			if (e->begin)
 				plain.begin[value] = pos;
 		}
-		if (e->kind != SN_ELEM_RUN)
-			break;
 	}
 	return false;
+}
+
+/* Numbers are looked at when all of the path fits. */
+static bool
+within_bounds(const struct sn_rule *r)
+{
+	size_t first = 0;
+	for (uint32_t i = 0; i < r->nsegments; i++) {
+		const struct sn_segment *seg = &r->segments[i];
+		for (uint16_t k = 0; k < seg->nbounds; k++) {
+			size_t v = first + seg->bounds[k].variable;
+			if (!sn_bound_holds(&seg->bounds[k], plain.path + plain.begin[v],
+			                    plain.end[v] - plain.begin[v]))
+				return false;
+		}
+		first += seg->nvars;
+	}
+	return true;
 }
 
 static void
@@ -104,10 +146,11 @@ compare(const struct sn_matcher *m, struct sn_rule *const *rules, const struct s
 	enum sn_match_result got = sn_matcher_find(m, exact, len, SN_METHOD_GET, &match);
 	plain.path = exact;
 	plain.len = len;
-	for (size_t i = 0; i < n; i++) {
+	/* the server routes nothing else; matching it must be safe all the same */
+	for (size_t i = 0; i < n && sn_utf8_valid(path, len); i++) {
 		flatten(rules[i]);
 		plain.steps = 0;
-		bool matches = try(0, 0, 0);
+		bool matches = try(0, 0, 0) && within_bounds(rules[i]);
 		if (plain.steps > STEPS)
 			continue;
 		SN_ASSERT(!matches || got == SN_MATCH_FOUND);

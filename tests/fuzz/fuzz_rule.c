@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A rule of any text. One that is refused has a message; one that is accepted matches
- * the path that its own variables, filled in, make.
+ * A rule of any text. One that is refused has a message; one that is accepted, and whose
+ * converters have no arguments, matches the path that its own variables, filled in, make.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,12 +56,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int rc = sn_rule_check(rule, &info, &why);
 	SN_ASSERT(rc == sn_matcher_new(&m, &e, 1, NULL));
 	SN_ASSERT(rc == 0 || (rc == SN_EINVAL && why.text[0]));
-	if (rc == 0) {
+	if (rc == 0)
+		SN_ASSERT(sn_matcher_shadows(m, &e) == &e);
+	if (rc == 0 && !strstr(rule, "(")) {
 		sn_buf_init(&path, NULL, 0);
 		fill(rule, &info, &path);
 		SN_ASSERT(sn_matcher_find(m, path.data, path.len, SN_METHOD_HEAD, &match) == SN_MATCH_FOUND);
 		SN_ASSERT(match.nvalues == info.nvariables);
-		SN_ASSERT(sn_matcher_shadows(m, &e) == &e && sn_matcher_info(m, &e) == match.info);
+		SN_ASSERT(sn_matcher_info(m, &e) == match.info);
 		sn_buf_free(&path);
 	}
 	sn_matcher_free(m);

@@ -256,6 +256,81 @@ methods(void **state)
 	sn_matcher_free(t.m);
 }
 
+/* Arguments narrow what a variable takes, alone and where variables share a segment. */
+static void
+arguments(void **state)
+{
+	(void)state;
+	one("/<int(min=2, max=12):x>", "/2", "2");
+	one("/<int(min=2, max=12):x>", "/012", "012");
+	one("/<int(min=2, max=12):x>", "/1", NULL);
+	one("/<int(min=2, max=12):x>", "/13", NULL);
+	one("/<int(min=2):x>", "/99999999999999999999999", "99999999999999999999999");
+	one("/<int(max=99999999999999999999999):x>", "/99999999999999999999999", "99999999999999999999999");
+	one("/<int(max=99999999999999999999999):x>", "/100000000000000000000000", NULL);
+	one("/<int(fixed_digits=4):x>", "/0012", "0012");
+	one("/<int(4):x>", "/12", NULL);
+	one("/<int(4):x>", "/00012", NULL);
+	one("/<int(signed=True):x>", "/-7", "-7");
+	one("/<int(signed=True):x>", "/7", "7");
+	one("/<int(signed=True):x>", "/-", NULL);
+	one("/<int(signed=True):x>", "/--7", NULL);
+	one("/<int(signed=False):x>", "/-7", NULL);
+	one("/<int(min=-7, signed=True):x>", "/-7", "-7");
+	one("/<int(min=-7, signed=True):x>", "/-8", NULL);
+	one("/<int(min=0, signed=True):x>", "/-0", "-0");
+	one("/<float(min=-1.5, max=2, signed=True):x>", "/-1.50", "-1.50");
+	one("/<float(min=-1.5, max=2, signed=True):x>", "/-1.51", NULL);
+	one("/<float(min=-1.5, max=2, signed=True):x>", "/2.0", "2.0");
+	one("/<float(min=-1.5, max=2, signed=True):x>", "/2.00001", NULL);
+	one("/<float(0.5):x>", "/0.49", NULL);
+	one("/<string(length=2):x>", "/de", "de");
+	one("/<string(length=2):x>", "/d", NULL);
+	one("/<string(length=2):x>", "/deu", NULL);
+	one("/<string(length=2):x>", "/\xc3\xbc\xc3\x9f", "\xc3\xbc\xc3\x9f"); /* characters */
+	one("/<string(length=2):x>", "/\xc3\xbc", NULL);
+	one("/<string(2,3):x>", "/abcd", NULL);
+	one("/<default(minlength=2):x>", "/abcd", "abcd");
+	one("/<any(about, help, 'c d', \"a,b)>\"):x>", "/help", "help");
+	one("/<any(about, help, 'c d', \"a,b)>\"):x>", "/c d", "c d");
+	one("/<any(about, help, 'c d', \"a,b)>\"):x>", "/a,b)>", "a,b)>");
+	one("/<any(about, help):x>", "/hel", NULL);
+	one("/<any(about, help):x>", "/helps", NULL);
+	one("/<any('a/b',c):x>/d", "/a/b/d", "a/b");
+	one("/<any('a/b',c):x>/d", "/c/d", "c");
+	/* several in a segment */
+	one("/<any(a,ab):x><any(bc,c):y>", "/abc", "a|bc");
+	one("/<any(ab,a):x><any(bc,c):y>", "/abc", "ab|c");
+	one("/<any(a,ab):x>-<y>", "/ab-c", "ab|c");
+	one("/<string(length=2):a><b>", "/xyz", "xy|z");
+	one("/<string(length=2):a><b>", "/xy", NULL);
+	one("/<a><string(maxlength=2):b>", "/wxyz", "wxy|z");
+	one("/<a><string(minlength=2):b>", "/wxyz", "wx|yz");
+	one("/<a><string(length=1):b>", "/x\xc3\xbc", "x|\xc3\xbc");
+	one("/<a><b>", "/\xc3\xbc", NULL); /* a character is not cut */
+	one("/<string(maxlength=2):a>-<string(maxlength=2):b>", "/a--b", "a-|b");
+	one("/<a><int(signed=True):n>", "/a-12", "a-1|2"); /* the text takes the most */
+	one("/<string(length=1):a><int(signed=True):n>", "/a-12", "a|-12");
+	one("/<int(signed=True):a><int(signed=True):b>", "/-1-2", "-1|-2");
+	one("/<int(signed=True):a>x<b>", "/-1xy", "-1|y");
+	one("/v<int(min=2):a>.<int(max=3):b>", "/v2.3", "2|3");
+	one("/v<int(min=2):a>.<int(max=3):b>", "/v2.4", NULL);
+
+	struct table t = { .n = 0 };
+	add(&t, "/n/<x>", GET);
+	add(&t, "/n/<int:x>", GET);
+	add(&t, "/n/<int(max=9):x>", GET);
+	add(&t, "/n/<any(7,z):x>", GET);
+	add(&t, "/n/<string(length=2):x>", GET);
+	build(&t);
+	expect(&t, "/n/7", "/n/<any(7,z):x>", "7");
+	expect(&t, "/n/8", "/n/<int(max=9):x>", "8");
+	expect(&t, "/n/10", "/n/<int:x>", "10"); /* what does not fit one rule may fit another */
+	expect(&t, "/n/zz", "/n/<string(length=2):x>", "zz");
+	expect(&t, "/n/zzz", "/n/<x>", "zzz");
+	sn_matcher_free(t.m);
+}
+
 static void
 infos_and_names(void **state)
 {
@@ -299,10 +374,40 @@ wrong_rules(void **state)
 		{ "/a<x", "not closed" },
 		{ "/<a<b>>", "not closed" },
 		{ "/a>b", "character 3: '>' without '<'" },
-		{ "/<integer:x>", "converter 'integer' is not known; write one of int, float, uuid, string, path" },
+		{ "/<integer:x>", "converter 'integer' is not known; write one of int, float, uuid, any, string, path" },
 		{ "/<id:int>", "write <int:id>" },
-		{ "/<int(min=1):x>", "write <int:name>" },
-		{ "/<any(a,b):x>", "no arguments" },
+		{ "/<int(min=a):x>", "rule '/<int(min=a):x>', character 12: min is a number such as 1, not 'a'" },
+		{ "/<int(min=1.5):x>", "min is a number such as 1" },
+		{ "/<float(min=1.5.5):x>", "min is a number such as 1.5" },
+		{ "/<int(min=\"1\"):x>", "min is a number" },
+		{ "/<int(min=5, max=4):x>", "min is above max" },
+		{ "/<int(max=-4):x>", "add signed=True" },
+		{ "/<int(min=1, min=2):x>", "min is there twice" },
+		{ "/<int(1, fixed_digits=2):x>", "fixed_digits is there twice" },
+		{ "/<int(fixed_digits=0):x>", "fixed_digits is a number from 1 to 99999999" },
+		{ "/<int(least=1):x>", "int has no argument 'least'; it takes fixed_digits, min, max, signed" },
+		{ "/<int(1,2,3,False,5):x>", "int takes no more arguments than fixed_digits, min, max, signed" },
+		{ "/<int(signed=yes):x>", "signed is True or False" },
+		{ "/<int():x>", "an argument is empty" },
+		{ "/<int(min=1,):x>", "an argument is empty" },
+		{ "/<int(min=1>", "no ')' at their end" },
+		{ "/<int(min=1", "no ')' at their end" },
+		{ "/<int(min:1):x>", "an argument is a word" },
+		{ "/<int(min=1)>", "after ')' comes the name; write <int(...):name>" },
+		{ "/<int(min=1):>", "the variable has no name" },
+		{ "/<uuid(4):x>", "uuid takes no arguments; write <uuid:name>" },
+		{ "/<path(4):x>", "path takes no arguments" },
+		{ "/<string(length=2, minlength=1):x>", "keep the one or the others" },
+		{ "/<string(minlength=3, maxlength=2):x>", "minlength is above maxlength" },
+		{ "/<string(minlength=-1):x>", "from 1 to 99999999" },
+		{ "/<any:x>", "any lists what it takes; write <any(a,b):x>" },
+		{ "/<any():x>", "an argument is empty" },
+		{ "/<any(a,a):x>", "'a' is there twice" },
+		{ "/<any(a b):x>", "write '...' around others" },
+		{ "/<any('a):x>", "no ' at its end" },
+		{ "/<any('a\n'):x>", "control character" },
+		{ "/<any(x=a):x>", "any() lists texts, and 'x=' is none" },
+		{ "/<list(a):x>", "converter 'list' is not known" },
 		{ "/<1x>", "cannot be a variable's name" },
 		{ "/<int:a-b>", "cannot be a variable's name" },
 		{ "/<x>/<int:x>", "there twice" },
@@ -314,7 +419,8 @@ wrong_rules(void **state)
 		{ "/s?q=<q>", "query string" },
 		{ "/a%20b", "not '%20'" },
 		{ "/a\nb", "control character" },
-		{ "/a\xff", "control character" },
+		{ "/a\xff", "character 3: a byte that is not UTF-8" },
+		{ "/<x>\x80", "character 5: a byte that is not UTF-8" },
 		{ "/<a>/<b>/<c>/<d>/<e>/<f>/<g>/<h>/<i>/<j>/<k>/<l>/<m>/<n>/<o>/<p>/<q>",
 		  "more than 16 variables" },
 	};
@@ -525,6 +631,7 @@ main(void)
 		cmocka_unit_test(text_around_variables),
 		cmocka_unit_test(the_more_specific_wins),
 		cmocka_unit_test(methods),
+		cmocka_unit_test(arguments),
 		cmocka_unit_test(infos_and_names),
 		cmocka_unit_test(wrong_rules),
 		cmocka_unit_test(duplicates),

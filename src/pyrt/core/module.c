@@ -69,6 +69,7 @@ sn_pycore_raise(const char *name, PyObject *text)
 static const char *const converter_names[] = {
 	[SN_CONV_STRING] = "string", [SN_CONV_INT] = "int",   [SN_CONV_FLOAT] = "float",
 	[SN_CONV_UUID] = "uuid",     [SN_CONV_PATH] = "path",
+	[SN_CONV_ANY] = "any",
 };
 
 /* New reference: a list of (name, converter). */
@@ -116,6 +117,22 @@ py_check_rule(PyObject *module SN_UNUSED, PyObject *rule)
 	list = variables_of(sn_matcher_info(matcher, &endpoint));
 	sn_matcher_free(matcher);
 	return list;
+}
+
+static PyObject *
+py_rule_takes(PyObject *module SN_UNUSED, PyObject *args)
+{
+	const char *rule, *name, *text;
+	Py_ssize_t len;
+	struct sn_why why;
+
+	if (!PyArg_ParseTuple(args, "sss#:rule_takes", &rule, &name, &text, &len))
+		return NULL;
+	int rc = sn_rule_takes(rule, name, text, (size_t)len, &why);
+	if (rc >= 0)
+		return PyBool_FromLong(rc);
+	PyErr_SetString(PyExc_ValueError, why.text);
+	return NULL;
 }
 
 static PyObject *
@@ -264,6 +281,8 @@ py_configure(PyObject *module SN_UNUSED, PyObject *args, PyObject *kwargs)
 static PyMethodDef functions[] = {
 	{ "check_rule", py_check_rule, METH_O,
 	  "check_rule(rule): a list of (variable, converter); ValueError says what is wrong." },
+	{ "rule_takes", py_rule_takes, METH_VARARGS,
+	  "rule_takes(rule, name, text): may the variable of that name be this text of a path?" },
 	{ "check_methods", py_check_methods, METH_O,
 	  "check_methods('GET, POST'): the mask; ValueError names the unknown one." },
 	{ "dumps", (PyCFunction)(void (*)(void))py_dumps, METH_VARARGS | METH_KEYWORDS,

@@ -88,6 +88,7 @@ convert_value(enum sn_converter converter, const char *s, size_t len)
 		return value;
 	case SN_CONV_STRING:
 	case SN_CONV_PATH:
+	case SN_CONV_ANY:
 		break;
 	}
 	return PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, "replace");
