@@ -108,6 +108,7 @@ sn_conn_deadline(struct sn_conn *c, int64_t ms)
 void
 sn_conn_close_after(struct sn_conn *c)
 {
+	sn_batch_send(c);
 	sn_conn_lock(c);
 	c->close_after = true;
 	c->needs_io = true; /* to linger; an executor would just close */

@@ -3,7 +3,7 @@
  * The layout of a connection, of the exchanges it carries (a request and its answer
  * each) and of its I/O thread. Shared by conn.c (life, deadlines), input.c (reading),
  * exchange.c (a request on its way in), exec.c (routing), output.c (what waits to be
- * sent), sink.c (answers) and iothread.c only.
+ * sent), batch.c (what is sent together), sink.c (answers) and iothread.c only.
  *
  * Who may touch what:
  *   "io"   only the connection's I/O thread
@@ -35,6 +35,8 @@
 #include "transport/wire.h"
 
 #define SN_IO_READ_SIZE (64 * 1024)
+#define SN_BATCH_CONNS 64
+#define SN_BATCH_BYTES (64 * 1024)
 
 enum sn_ex_state {
 	SN_EX_NONE,      /* no request */
@@ -110,6 +112,7 @@ struct sn_conn {
 	bool late;           /* somebody may knock who was not waited for */
 	bool shared;         /* other threads know a request of it, or may knock late */
 	bool served;         /* has carried a request */
+	bool batched;        /* an answer of it is in io->batch; never while it is shared */
 	bool held;           /* a BEGIN of `held_id` waits, unanswered, for the present request */
 	bool held_keep;
 	bool choked;         /* the wire's replies are not taken: nothing is read meanwhile */
@@ -138,6 +141,18 @@ struct sn_conn {
 	struct sn_exchange first; /* embedded: a kept connection allocates no more for it */
 };
 
+/* Whole small answers of one round, sent together (batch.c); io. */
+struct sn_batch {
+	bool open; /* in a round of several events */
+	unsigned n;
+	size_t used;
+	struct sn_batch_item {
+		struct sn_conn *conn; /* NULL: was sent before the others */
+		size_t off, len;
+	} item[SN_BATCH_CONNS];
+	uint8_t bytes[SN_BATCH_BYTES];
+};
+
 struct sn_iothread {
 	struct sn_context *ctx;
 	unsigned number;
@@ -164,6 +179,7 @@ struct sn_iothread {
 	pthread_mutex_t inbox_mtx;
 	struct sn_conn *inbox; /* inbox_mtx */
 	uint8_t *rbuf;
+	struct sn_batch batch;
 };
 
 /* io: a native handler begins; NULL: it has ended. */
@@ -298,6 +314,16 @@ sn_out_pending(const struct sn_conn *c)
 {
 	return c->turn_head != NULL;
 }
+
+/* ---- batch.c -------------------------------------------------------------- */
+
+/* mtx held. Takes a whole answer, to be sent at the end of the round, when that may be: false,
+ * send it yourself. What the connection had in the batch is out then. */
+bool sn_batch_add(struct sn_conn *c, const void *data, size_t len, bool keep);
+/* io: sends what the connection has in the batch: before anything else happens to it. */
+void sn_batch_send(struct sn_conn *c);
+/* io: sends all. */
+void sn_batch_flush(struct sn_iothread *io);
 
 /* ---- sink.c ------------------------------------------------------------- */
 

@@ -72,6 +72,7 @@ submit(struct sn_exchange *x, int (*hand_over)(struct sn_context *, struct sn_re
 	struct sn_conn *c = x->conn;
 	struct sn_context *ctx = c->io->ctx;
 	struct sn_request *req = x->req;
+	sn_batch_send(c);
 	sn_exchange_deadline(x, sn_timeout_first_look(ctx, req->endpoint));
 	req->queued_ms = c->io->now_ms;
 	x->slow_told = false;

@@ -33,6 +33,7 @@ sn_conn_hand_over(struct sn_conn *c)
 {
 	struct sn_context *ctx = c->io->ctx;
 	sn_exchange_collect(c);
+	sn_batch_send(c);
 	if (!can_go(c))
 		return false;
 	int rc = sn_channel_send(ctx->chan, SN_MSG_CONN, c->listener->id, c->fd, NULL);

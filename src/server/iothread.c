@@ -293,6 +293,7 @@ one_round(struct sn_iothread *io)
 	struct epoll_event events[EVENTS];
 	int n = epoll_wait(io->epoll, events, EVENTS, sleep_for(io));
 	io->now_ms = sn_clock_ms();
+	io->batch.open = n > 1;
 	for (int i = 0; i < n; i++) {
 		void *ptr = events[i].data.ptr;
 		if (ptr == io) {
@@ -305,6 +306,8 @@ one_round(struct sn_iothread *io)
 			sn_conn_event(ptr, events[i].events);
 		}
 	}
+	io->batch.open = false;
+	sn_batch_flush(io);
 	/* only after the events: they may name connections that the inbox buries */
 	take_inbox(io);
 	run_ready(io);

@@ -2,6 +2,7 @@ SN_SOURCES += \
 	src/server/access.c \
 	src/server/admin.c src/server/admin.h \
 	src/server/admin_client.c \
+	src/server/batch.c \
 	src/server/blocking.c src/server/blocking.h \
 	src/server/channel.c src/server/channel.h \
 	src/server/check.c src/server/check.h \

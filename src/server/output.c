@@ -109,6 +109,8 @@ sn_out_drop(struct sn_conn *c)
 static void
 out_push(struct sn_conn *c, struct sn_outq *q, struct sn_out *o)
 {
+	if (c->batched)
+		sn_batch_send(c);
 	o->next = NULL;
 	if (q->tail)
 		q->tail->next = o;

@@ -59,6 +59,8 @@ end_cut(struct sn_exchange *x)
 void
 sn_conn_shut(struct sn_conn *c)
 {
+	if (c->batched)
+		sn_batch_send(c);
 	if (c->fd >= 0) {
 		close(c->fd);
 		c->fd = -1;
@@ -222,6 +224,8 @@ compact(struct sn_exchange *x, struct sn_request *req, struct sn_buf *out, bool 
 	out->len += wire->end((uint8_t *)out->data + out->len, req->wire_id, 0);
 	const char *from = out->data + FRAME_HEADER_MAX - h;
 	size_t len = out->len - (FRAME_HEADER_MAX - h), put = 0;
+	if (sn_batch_add(c, from, len, x->keep))
+		return 0;
 	if (!sn_out_pending(c)) {
 		ssize_t n = send(c->fd, from, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)

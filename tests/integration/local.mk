@@ -12,7 +12,7 @@ EXTRA_DIST += \
 	tests/integration/conftest.py tests/integration/daemon.py \
 	tests/integration/fcgi.py tests/integration/scgi.py tests/integration/wire.py \
 	tests/integration/limit.py tests/integration/tap.py \
-	tests/integration/test_basic.py tests/integration/test_bench.py \
+	tests/integration/test_basic.py tests/integration/test_batch.py tests/integration/test_bench.py \
 	tests/integration/test_cli.py tests/integration/test_commands.py \
 	tests/integration/test_fastcgi.py tests/integration/test_isolation.py \
 	tests/integration/test_lifecycle.py tests/integration/test_listeners.py \

@@ -238,6 +238,20 @@ die(sn_request *req, sn_response *res)
 	return 500;
 }
 
+/* `n` and as many bytes as asked for, whole. */
+static int
+fill(sn_request *req, sn_response *res)
+{
+	static char bytes[8192];
+	long n = query_long(req, "n", 0), size = query_long(req, "size", 0);
+
+	if (!bytes[0])
+		memset(bytes, 'f', sizeof(bytes));
+	if (size < 0 || size > (long)sizeof(bytes))
+		return 400;
+	return sn_response_printf(res, "%ld %.*s", n, (int)size, bytes) ? 500 : 0;
+}
+
 /* Stands there until the file `gate` exists; says so in a file beside it. */
 static int
 stand(sn_request *req, sn_response *res)
@@ -337,6 +351,7 @@ static const sn_route routes[] = {
 	{ .rule = "/native/wait", .handler = stand, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/stand", .handler = stand, SN_HERE },
 	{ .rule = "/native/send", .handler = sender, .flags = SN_BLOCKING, SN_HERE },
+	{ .rule = "/native/fill", .handler = fill, SN_HERE },
 	{ .rule = "/native/gated", .handler = gated, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/send-refused", .handler = send_refused, SN_HERE },
 	{ .rule = "/native/crash", .handler = crash, SN_HERE },
