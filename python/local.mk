@@ -6,6 +6,9 @@ dist_snacgipy_DATA = \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
 	python/snacgi/_convert.py \
+	python/snacgi/_describe.py \
+	python/snacgi/_docs.html \
+	python/snacgi/_docs.py \
 	python/snacgi/_forms.py \
 	python/snacgi/_globals.py \
 	python/snacgi/_helpers.py \
@@ -16,9 +19,11 @@ dist_snacgipy_DATA = \
 	python/snacgi/_datastructures.py \
 	python/snacgi/_models.py \
 	python/snacgi/_newrequest.py \
+	python/snacgi/_openapi.py \
 	python/snacgi/_params.py \
 	python/snacgi/_routing.py \
 	python/snacgi/_rules.py \
+	python/snacgi/_schema.py \
 	python/snacgi/_signature.py \
 	python/snacgi/_testrequest.py \
 	python/snacgi/_typed.py \

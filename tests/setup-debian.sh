@@ -10,7 +10,7 @@ SN_DEBIAN_DEMO="nginx-light curl python3-numpy python3-pandas python3-werkzeug"
 # To be tested.
 SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis
 	libsystemd-dev apache2 libapache2-mod-fcgid lighttpd
-	python3-numpy python3-pandas python3-pydantic python3-werkzeug libfcgi-bin spawn-fcgi systemd nginx-light caddy haproxy curl
+	python3-numpy python3-pandas python3-pydantic python3-jsonschema python3-werkzeug libfcgi-bin spawn-fcgi systemd nginx-light caddy haproxy curl
 	mandoc mypy xz-utils procps"
 # What .ci/run needs beside these.
 SN_DEBIAN_CI="clang llvm libclang-rt-dev valgrind

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from ._helpers import jsonify as jsonify
     from ._helpers import make_response as make_response
     from ._helpers import redirect as redirect
+    from ._openapi import enable_docs as enable_docs
+    from ._openapi import openapi as openapi
     from ._url import BuildError as BuildError
     from ._url import url_for as url_for
 
@@ -89,6 +91,7 @@ __all__ = [
     "before_request",
     "current_request",
     "delete",
+    "enable_docs",
     "errorhandler",
     "exceptions",
     "g",
@@ -98,6 +101,7 @@ __all__ = [
     "make_response",
     "on_shutdown",
     "on_startup",
+    "openapi",
     "patch",
     "post",
     "put",
@@ -114,9 +118,11 @@ __all__ = [
 _LATER = {
     "BuildError": "_url",
     "current_request": "_globals",
+    "enable_docs": "_openapi",
     "g": "_globals",
     "jsonify": "_helpers",
     "make_response": "_helpers",
+    "openapi": "_openapi",
     "redirect": "_helpers",
     "request": "_globals",
     "url_for": "_url",

@@ -184,14 +184,25 @@ def register_blueprint(blueprint: Blueprint, *, url_prefix: Optional[str] = None
     blueprint._register("", "", (), url_prefix, name)
 
 
+#: Arguments of App() for enable_docs().
+_ABOUT = ("title", "version", "description", "openapi_url", "docs_url", "servers")
+
+
 class App(_Routes):
     """An object to hang routes and hooks on, for those who are used to one.
 
     A process has one application, so every App stands for the same: its methods are the
     functions of the package. ``from snacgi import App as Flask``.
+
+    openapi: True serves the OpenAPI document and a page that shows it, as enable_docs() does
+    with the further arguments: title (import_name when left out), version, description,
+    openapi_url, docs_url, servers.
     """
 
-    def __init__(self, import_name: str = "app", **ignored: Any) -> None:
+    def __init__(self, import_name: str = "app", *, openapi: bool = False, **ignored: Any) -> None:
+        about = {name: ignored.pop(name) for name in _ABOUT if name in ignored}
+        if about and not openapi:
+            raise TypeError(f"App({next(iter(about))}=...) is for the OpenAPI document: add openapi=True")
         if ignored:
             raise TypeError(f"App() has no {next(iter(ignored))!r}: static files, templates and"
                             " instance folders are not the server's; let the web server have them")
@@ -200,6 +211,10 @@ class App(_Routes):
         self.import_name = self.name = import_name
         self.config: dict[str, Any] = {}
         self.logger = logging.getLogger(import_name)
+        if openapi:
+            from ._openapi import enable_docs
+
+            enable_docs(**{"title": import_name, **about})
 
     def __repr__(self) -> str:
         return f"<App {self.name!r}>"

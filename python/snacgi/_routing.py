@@ -17,11 +17,13 @@ from typing import Any, Callable, Iterable, NoReturn, Optional, TypeVar
 
 import _snacgi
 
+from . import _describe
+from ._describe import Doc, doc_of
 from ._signature import Passing, passing_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent")
+_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent", *_describe.OPTIONS)
 
 _LONGEST = 86400  # seconds, as in snacgi.conf
 
@@ -40,9 +42,10 @@ class Route:
     file: str
     line: int
     timeout: Optional[float] = None  #: seconds; None: timeouts.request
-    idempotent: bool = False
+    idempotent: bool = False  #: a pool call whose process died may run once more
     passing: Passing = Passing()  #: what the handler is called with
-    scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first  #: a pool call whose process died may run once more
+    scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first
+    doc: Doc = Doc()  #: for the OpenAPI document
 
 
 #: In the order of registration.
@@ -150,6 +153,8 @@ def route(
         ended where that is possible.
     idempotent: with use_process_pool, a call whose process died is run once more, by
         another process, before it fails.
+    tags, summary, description, operation_id, deprecated, include_in_schema, responses:
+        for the OpenAPI document, see enable_docs().
 
     The function is called with the Request, and with those of the rule's variables
     that it has parameters for, by name; it is returned unchanged, so that several rules can stand above one function and tests can call it. A function
@@ -206,7 +211,7 @@ def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:
     if endpoint is not None and not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be str, not {endpoint!r}")
     return {"methods": methods, "use_process_pool": pool, "endpoint": endpoint, "idempotent": idempotent,
-            "timeout": _check_timeout(options.get("timeout"))}
+            "timeout": _check_timeout(options.get("timeout")), "doc": doc_of(options)}
 
 
 def make_route(rule: str, variables: list[str], func: Any, options: dict[str, Any],

@@ -28,7 +28,7 @@ class Passing:
 
 
 #: Annotations that need no converting, by the converter of the rule's variable.
-_SAME = {"string": (str, "str"), "path": (str, "str"), "int": (int, "int"), "float": (float, "float")}
+_SAME = {"string": (str, "str"), "any": (str, "str"), "path": (str, "str"), "int": (int, "int"), "float": (float, "float")}
 
 
 def _has_types(parameters: list[inspect.Parameter], rule: str) -> bool:

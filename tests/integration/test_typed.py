@@ -37,3 +37,17 @@ def test_an_annotation_that_nobody_fills_ends_the_start(snacgi: Snacgi, tmp: Pat
     assert daemon.wait() != 0
     daemon.expected_exit = None
     assert f"{app}/wrong.py:3: wrong.f: the parameter 'z' cannot be filled: complex" in daemon.log()
+
+
+def test_the_document_and_its_page(snacgi: Snacgi) -> None:
+    daemon = snacgi(app="typed")
+    answer = daemon.get("/openapi.json")
+    assert answer.header("Content-Type") == "application/json"
+    made = answer.json()
+    assert made["openapi"] == "3.1.0" and made["info"]["title"] == "Typed"
+    assert made["paths"]["/typed/{name}"]["get"]["summary"] == "Says what it was given."
+    assert "/openapi.json" not in made["paths"] and "Item" in made["components"]["schemas"]
+    answer = daemon.get("/docs")
+    assert b'content="openapi.json"' in answer.body
+    assert (answer.header("Content-Security-Policy") or "").startswith("default-src 'none'; script-src 'sha256-")
+    assert snacgi(app="basic").get("/openapi.json").status == 404

@@ -5,7 +5,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Annotated, Optional
 
-from snacgi import Field, Query, Request, get, post
+from snacgi import App, Field, Query, Request, get, post
+
+App("Typed", openapi=True)
 
 
 @dataclass
