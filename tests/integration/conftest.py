@@ -45,13 +45,26 @@ def module_tmp() -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What depends on the protocol, or might, is marked `wires` and run over each."""
+    if metafunc.definition.get_closest_marker("wires"):
+        metafunc.parametrize("wire", ["fastcgi", "scgi"], indirect=True)
+
+
 @pytest.fixture
-def snacgi(tmp: Path) -> Iterator[Callable[..., Daemon]]:
+def wire(request: pytest.FixtureRequest) -> str:
+    """The protocol of a daemon's listener, where the test names none."""
+    return str(getattr(request, "param", "fastcgi"))
+
+
+@pytest.fixture
+def snacgi(tmp: Path, wire: str) -> Iterator[Callable[..., Daemon]]:
     """Starts a daemon: snacgi(conf={...}); several in one test are fine."""
     started: list[Daemon] = []
 
     def start(wait: bool = True, **options: Any) -> Daemon:
         options.setdefault("name", f"d{len(started)}")
+        options.setdefault("listen", [f"{wire}+unix"])
         daemon = Daemon(options.pop("tmp", tmp), **options)
         started.append(daemon)
         return daemon.start(wait)

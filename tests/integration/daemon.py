@@ -428,6 +428,11 @@ class Daemon:
     def connect(self, address: Address | None = None) -> fcgi.Connection:
         return fcgi.Connection(address or self.addresses[0])
 
+    def dial(self, address: Address | None = None) -> fcgi.Connection | scgi.Connection:
+        """A connection of the listener's own protocol."""
+        address = address or self.addresses[0]
+        return (fcgi if address.protocol == "fastcgi" else scgi).Connection(address)
+
     # -- descriptors
 
     def sockets(self) -> int:

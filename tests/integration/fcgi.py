@@ -125,6 +125,11 @@ class Connection(Stream):
         return parse(bytes(out), stderr=bytes(err), app_status=app_status,
                      protocol_status=protocol_status)
 
+    def put(self, method: str = "GET", target: str | bytes = "/", body: bytes | None = None,
+            headers: dict[str, str] | None = None, part: slice = slice(None)) -> None:
+        """One request, the connection to be kept; or a part of its bytes."""
+        self.send(request(environ(method, target, headers, body), body or b"", 1, True)[part])
+
     def ask(self, method: str = "GET", target: str | bytes = "/", body: bytes | None = None,
             headers: dict[str, str] | None = None, keep: bool = True, rid: int = 1,
             **override: str | bytes | None) -> Response:

@@ -18,6 +18,7 @@ def pytest_configure(config: Any) -> None:
     config.addinivalue_line("markers", "limit(seconds): this test may take longer than others")
     config.addinivalue_line("markers", "basic: belongs to the part that every compiler and sanitizer runs")
     config.addinivalue_line("markers", "unsanitized: says something of a build without sanitizers only, and is no test of another")
+    config.addinivalue_line("markers", "wires: runs over FastCGI and over SCGI")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -34,6 +34,11 @@ class Connection(Stream):
             raise Closed()
         return parse(raw)
 
+    def put(self, method: str = "GET", target: str | bytes = "/", body: bytes | None = None,
+            headers: dict[str, str] | None = None, part: slice = slice(None)) -> None:
+        """One request, or a part of its bytes."""
+        self.send(request(environ(method, target, headers, body), body or b"")[part])
+
     def ask(self, method: str = "GET", target: str | bytes = "/", body: bytes | None = None,
             headers: dict[str, str] | None = None, **override: str | bytes | None) -> Response:
         self.send(request(environ(method, target, headers, body, **override), body or b""))

@@ -235,6 +235,7 @@ def test_without_supervisor(snacgi: Snacgi, tmp: Path) -> None:
     assert version(daemon) == "one"
 
 
+@pytest.mark.wires
 def test_what_runs_is_finished_by_the_old(snacgi: Snacgi, tmp: Path) -> None:
     """A slow request, and one whose body is half there, are answered by the worker that has them."""
     slow = """
@@ -249,15 +250,14 @@ def slow(request):
 """
     daemon = snacgi(supervisor=True, app=code(tmp / "app", "one", slow))
     old = daemon.worker
-    running, half = daemon.connect(), daemon.connect()
-    running.send(fcgi.request(environ("GET", "/slow")))
-    body = b'{"n": 17}'
-    whole = fcgi.request(environ("POST", "/echo", {"Content-Type": "application/json"}, body), body, 1, True)
-    half.get_values([b"FCGI_MAX_CONNS"])  # it is the old one's
-    half.send(whole[:-20])
+    running, half = daemon.dial(), daemon.dial()
+    if isinstance(half, fcgi.Connection):
+        half.get_values([b"FCGI_MAX_CONNS"])  # it is the old one's
+    half.put("POST", "/echo", b'{"n": 17}', part=slice(None, -5))
+    running.put("GET", "/slow")
     wait_until(lambda: (tmp / "app" / "begun").exists(), "the handler's begin")
     assert reload(daemon).returncode == 0
-    half.send(whole[-20:])
+    half.put("POST", "/echo", b'{"n": 17}', part=slice(-5, None))
     assert half.response().json() == {"got": 17, "version": "one", "pid": old}
     (tmp / "app" / "go").touch()
     assert running.response().json() == {"pid": old}
@@ -316,6 +316,27 @@ def test_a_begun_request_stays_where_it_was_begun(snacgi: Snacgi, tmp: Path) -> 
     conn.close()
 
 
+def test_a_begun_scgi_request_stays_where_it_was_begun(snacgi: Snacgi, tmp: Path) -> None:
+    """A connection whose first bytes were read ends where it is; one of which nothing was read goes
+    to the new worker."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"), listen=["scgi+unix"])
+    old, before = daemon.worker, daemon.sockets()
+    begun, fresh = daemon.dial(), daemon.dial()
+    begun.put("GET", "/version", part=slice(3))
+    wait_until(lambda: daemon.sockets() >= before + 2, "both are taken in")
+    assert version(daemon) == "one"  # by the thread that has taken them in, and read what was there
+    code(tmp / "app", "two")
+    assert reload(daemon).returncode == 0
+    fresh.put("GET", "/version")
+    assert fresh.response().json()["version"] == "two"
+    assert alive(old)
+    begun.put("GET", "/version", part=slice(3, None))
+    assert begun.response().json() == {"version": "one", "pid": old}
+    wait_until(lambda: not alive(old), "its end")
+    begun.close()
+    fresh.close()
+
+
 @pytest.mark.limit(240)
 def test_no_request_fails_under_load(snacgi: Snacgi, tmp: Path) -> None:
     """Connections of one request each, GET and POST, over and over, while it is reloaded."""
@@ -357,8 +378,9 @@ def test_no_request_fails_under_load(snacgi: Snacgi, tmp: Path) -> None:
 
 
 class Load:
-    """Threads that POST numbered bodies on kept connections, without a pause; counts and keeps
-    every answer that is not the right one, and every connection that the server closed."""
+    """Threads that POST numbered bodies on kept connections, or over SCGI on one each, without a
+    pause; counts and keeps every answer that is not the right one, and every connection that the
+    server closed."""
 
     def __init__(self, daemon: Daemon, threads: int = 6) -> None:
         self.daemon = daemon
@@ -369,16 +391,20 @@ class Load:
         self.threads = [threading.Thread(target=self.work, args=(who,)) for who in range(threads)]
 
     def work(self, who: int) -> None:
+        address = self.daemon.addresses[who % len(self.daemon.addresses)]
+        n = 0
         try:
-            with self.daemon.connect(self.daemon.addresses[who % len(self.daemon.addresses)]) as conn:
-                n = 0
-                while not self.end.is_set():
-                    n += 1
-                    body = json.dumps({"n": [who, n]}).encode()
-                    answer = conn.ask("POST", "/echo", body, {"Content-Type": "application/json"})
-                    assert answer.status == 200 and answer.json()["got"] == [who, n], answer
-                    self.pids.add(answer.json()["pid"])
-                    self.answered[who] = n
+            while not self.end.is_set():
+                with self.daemon.dial(address) as conn:
+                    while not self.end.is_set():
+                        n += 1
+                        body = json.dumps({"n": [who, n]}).encode()
+                        answer = conn.ask("POST", "/echo", body, {"Content-Type": "application/json"})
+                        assert answer.status == 200 and answer.json()["got"] == [who, n], answer
+                        self.pids.add(answer.json()["pid"])
+                        self.answered[who] = n
+                        if address.protocol == "scgi":
+                            break
         except (OSError, AssertionError, Closed) as error:
             self.failures.append(f"{who}, after {self.answered[who]}: {error!r}")
 

@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 import fcgi
 import pytest
+import scgi
 from daemon import SANITIZED, Daemon, resident, threads
 from wire import Address, environ
 
@@ -39,7 +40,7 @@ def answers(socks: list[socket.socket], patience: float) -> dict[int, bytes]:
             except BlockingIOError:
                 continue
             got[fd] += data
-            if not data or b"\x01\x03\x00\x01\x00\x08" in got[fd]:
+            if not data or b"\x01\x03\x00\x01\x00\x08" in got[fd]:  # over SCGI the end is the close
                 left.discard(fd)
                 poll.unregister(fd)
     poll.close()
@@ -66,17 +67,36 @@ def test_a_thousand_kept_connections(snacgi: Snacgi) -> None:
             sock.close()
 
 
+def test_a_thousand_scgi_connections(snacgi: Snacgi) -> None:
+    """The same where each carries one request: opened together, asked together."""
+    daemon = snacgi(listen=["scgi+unix", "scgi+tcp4"], conf={"io_threads": 2, "limits": {"connections": 4096}})
+    before = threads(daemon.worker)
+    for turn in range(2):
+        socks = [s for a in daemon.addresses for s in connect_all(a, 500)]
+        try:
+            for n, sock in enumerate(socks):
+                sock.sendall(scgi.request(environ("GET", f"{('', '/native')[n % 2]}/users/{turn}{n}")))
+            got = answers(socks, 60)
+            for n, sock in enumerate(socks):
+                assert got[sock.fileno()].endswith(b'{"user_id":%d}' % int(f"{turn}{n}")), n
+        finally:
+            for sock in socks:
+                sock.close()
+    assert threads(daemon.worker) <= before + 8
+
+
+@pytest.mark.wires
 @pytest.mark.limit(300)
-def test_ten_thousand_async_sleeps(snacgi: Snacgi, record_property: Callable[[str, Any], None]) -> None:
+def test_ten_thousand_async_sleeps(snacgi: Snacgi, wire: str, record_property: Callable[[str, Any], None]) -> None:
     """10,000 concurrent `await asyncio.sleep(1)`: all of them answered, together, and parked
     requests cost memory only."""
     count = 10_000
-    daemon = snacgi(listen=["fastcgi+unix"], conf={
+    daemon = snacgi(conf={
         "io_threads": 2, "queue": 16384, "limits": {"connections": 16384, "async": 16384}})
     address = daemon.addresses[0]
     for _ in range(3):
         daemon.get("/sleep?duration=0")
-    sleep = fcgi.request(environ("GET", "/sleep?duration=1"), b"", 1, True)
+    sleep = fcgi.request(environ("GET", "/sleep?duration=1"), b"", 1, True) if wire == "fastcgi" else scgi.request(environ("GET", "/sleep?duration=1"))
     socks: list[socket.socket] = []
     try:
         # Connections, with their buffers, are there first: what a parked request adds is asked.

@@ -9,10 +9,8 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-import fcgi
 import pytest
 from daemon import Daemon, alive, threads, wait_until
-from wire import environ
 
 Snacgi = Callable[..., Daemon]
 
@@ -47,9 +45,9 @@ def start(snacgi: Snacgi, timeouts: dict[str, float], **more: Any) -> Daemon:
     return snacgi(app="timeouts", conf=conf, **more)
 
 
-def send(daemon: Daemon, target: str) -> fcgi.Connection:
-    conn = daemon.connect()
-    conn.send(fcgi.request(environ("GET", target), b"", 1, True))
+def send(daemon: Daemon, target: str) -> Any:
+    conn = daemon.dial()
+    conn.put("GET", target)
     return conn
 
 
@@ -59,6 +57,7 @@ def native_answers(daemon: Daemon) -> None:
     assert daemon.get("/native/blocking?ms=1").text == "rested"
 
 
+@pytest.mark.wires
 @pytest.mark.parametrize("lane", ["", "/async"])
 def test_a_route_has_its_own_time(snacgi: Snacgi, gate: Gate, lane: str) -> None:
     daemon = start(snacgi, {"request": LONG}, conf={"python": {"dispatch_workers": 2}})
@@ -70,6 +69,7 @@ def test_a_route_has_its_own_time(snacgi: Snacgi, gate: Gate, lane: str) -> None
     assert daemon.get(f"{lane}/quick").status == 200
 
 
+@pytest.mark.wires
 def test_a_route_may_have_more_time(snacgi: Snacgi, gate: Gate) -> None:
     """The server's time passes, and the request of the route with more of it goes on."""
     daemon = start(snacgi, {"request": 0.2}, conf={"python": {"dispatch_workers": 3}})
@@ -81,6 +81,7 @@ def test_a_route_may_have_more_time(snacgi: Snacgi, gate: Gate) -> None:
     patient.close()
 
 
+@pytest.mark.wires
 @pytest.mark.parametrize("lane", ["", "/async"])
 def test_stale_work_is_answered_while_nothing_can_run(snacgi: Snacgi, gate: Gate, lane: str) -> None:
     """The only thread (or the loop) is taken: what waits is answered 503 before it is free
@@ -100,6 +101,7 @@ def test_stale_work_is_answered_while_nothing_can_run(snacgi: Snacgi, gate: Gate
     blocked.close()
 
 
+@pytest.mark.wires
 def test_native_work_does_not_wait_for_ever_either(snacgi: Snacgi, gate: Gate) -> None:
     daemon = start(snacgi, {"queue": 0.3}, conf={"native": {"blocking_threads": 1}})
     slow = send(daemon, f"/native/wait?gate={gate.path}")
@@ -111,6 +113,7 @@ def test_native_work_does_not_wait_for_ever_either(snacgi: Snacgi, gate: Gate) -
     slow.close()
 
 
+@pytest.mark.wires
 def test_native_handlers_on_blocking_threads_have_the_same_time(snacgi: Snacgi, gate: Gate) -> None:
     daemon = start(snacgi, {"request": 0.3})
     assert daemon.get(f"/native/wait?gate={gate.path}").status == 504
@@ -272,17 +275,17 @@ def test_a_stuck_io_thread_is_logged_with_its_stack(snacgi: Snacgi, gate: Gate) 
 # ---- the process is replaced ------------------------------------------------------------
 
 
+@pytest.mark.wires
 @pytest.mark.parametrize("target", ["/hold", "/async/hold"])
 def test_the_gil_is_held_for_ever(snacgi: Snacgi, gate: Gate, target: str) -> None:
     """All that waits for Python is answered 504, native requests go on meanwhile, and
     another process takes over."""
     daemon = start(snacgi, {"request": 1.0, "grace": 1.0, "shutdown": LONG}, supervisor=True)
     first = daemon.worker
-    kept = daemon.connect()
     holder = send(daemon, f"{target}?gate={gate.path}")
     gate.arrived()
     waiting = [send(daemon, target) for target in ("/quick", "/async/quick", "/quick")]
-    native = [kept.ask("GET", f"/native/users/{n}").json() for n in range(50)]
+    native = [daemon.get(f"/native/users/{n}").json() for n in range(50)]
     assert native == [{"user_id": n} for n in range(50)]
     assert holder.response().status == 504
     for conn in waiting:
@@ -291,7 +294,6 @@ def test_the_gil_is_held_for_ever(snacgi: Snacgi, gate: Gate, target: str) -> No
     daemon.wait_log("Python hangs: somebody holds the GIL")
     daemon.wait_log("this process must be replaced")
     holder.close()
-    kept.close()
     wait_until(lambda: not alive(first), "the end of the old process")
     wait_until(lambda: daemon.workers(), "a new process")
     assert daemon.get("/quick").json()["pid"] != first

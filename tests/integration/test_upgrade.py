@@ -27,7 +27,7 @@ def daemon(tmp: Path) -> Iterator[Daemon]:
     real = SNACGI.parent / ".libs" / SNACGI.name
     program = tmp / "snacgi"
     shutil.copy(real if real.exists() else SNACGI, program)
-    one = Daemon(tmp, name="old", supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "fastcgi+unix"],
+    one = Daemon(tmp, name="old", supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "scgi+unix"],
                  env={"LD_LIBRARY_PATH": str(BUILD / ".libs")}, conf={"pid_file": str(tmp / "pid"), "processes": 2})
     one.command[0] = str(program)
     one.start()
