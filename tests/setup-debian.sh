@@ -14,7 +14,7 @@ SN_DEBIAN_TEST="libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest
 	mandoc mypy xz-utils procps"
 # What .ci/run needs beside these.
 SN_DEBIAN_CI="clang llvm libclang-rt-dev valgrind
-	debhelper dpkg-dev lintian python3-venv"
+	debhelper dpkg-dev lintian python3-venv debootstrap"
 
 sn_say()
 {
