@@ -93,6 +93,11 @@ def test_request_says_what_is_wrong(app: Path) -> None:
     assert out.returncode == 1 and "begins with /" in out.stderr
     out = run("request", "--app", "app.py", "-H", "no colon", "GET", "/hello", cwd=app.parent)
     assert out.returncode == 1 and "Name: value" in out.stderr
+    out = run("request", "-q", "GET", "/hello", cwd=app.parent)
+    assert (out.returncode, out.stdout) == (0, '{"hello":1}'), "app.py, where nothing is named"
+    (app.parent / "empty").mkdir()
+    out = run("request", "GET", "/hello", cwd=app.parent / "empty")
+    assert out.returncode == 1 and "neither a directory python nor app.py" in out.stderr and "--app" in out.stderr
     out = run("request", "--app", "none.py", "GET", "/", cwd=app.parent)
     assert out.returncode == 1 and "snacgi new" in out.stderr
     app.write_text("def (\n")
@@ -110,6 +115,13 @@ def test_shell(app: Path) -> None:
     assert (out.returncode, out.stdout) == (0, "{'hello': 1} hello\n"), out
     out = run("shell", "app.py", cwd=app.parent, stdin=None, input="print(client.get('/hello').status_code + 1)\n")
     assert out.returncode == 0 and "201" in out.stdout and "Imported: app" in out.stderr
+    out = run("shell", "-e", "1 / 0", cwd=app.parent)
+    assert out.returncode == 1 and out.stderr.startswith("Traceback") and "_commands" not in out.stderr and "ZeroDivisionError" in out.stderr
+    (app.parent / "bad.py").write_text("x = (\n")
+    out = run("shell", "bad.py", cwd=app.parent)
+    assert out.returncode == 1 and "SyntaxError" in out.stderr and "_commands" not in out.stderr
+    assert out.stderr.endswith("snacgi: module bad could not be imported\n")
+    (app.parent / "bad.py").unlink()
     out = run("shell", "--venv", "none", "app.py", cwd=app.parent)
     assert out.returncode == 1 and "-m venv none" in out.stderr
 
@@ -150,7 +162,7 @@ class Dev:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
-        except (urllib.error.URLError, ConnectionError):  # the web server is only starting
+        except (urllib.error.URLError, ConnectionError):  # there is no web server
             return 0, ""
 
     def wait_for(self, path: str, status: int, pattern: str) -> str:
@@ -187,7 +199,8 @@ def dev(app: Path) -> Iterator[Callable[[str], Dev]]:
 def test_dev(app: Path, dev: Callable[[str], Dev], server: str) -> None:
     one = dev(server)
     one.wait_url()
-    one.wait_for("/hello", 200, '"hello":1')
+    # No waiting: who reads the address may use it.
+    assert one.get("/hello") == (200, '{"hello":1}')
     app.write_text(HELLO.replace("1}", "22}"))
     one.wait_for("/hello", 200, '"hello":22')
     app.write_text("def (\n" + HELLO)
@@ -205,7 +218,8 @@ def test_dev(app: Path, dev: Callable[[str], Dev], server: str) -> None:
 
 
 def test_dev_says_what_is_wrong(app: Path, tmp: Path) -> None:
-    out = run("dev", cwd=tmp)
-    assert out.returncode == 1 and "no directory python" in out.stderr
+    (tmp / "empty").mkdir()
+    out = run("dev", cwd=tmp / "empty")
+    assert out.returncode == 1 and "neither a directory python nor app.py" in out.stderr
     out = run("dev", "app.py", "--port", "1", "--host", "192.0.2.1", cwd=tmp)  # nobody's address
     assert out.returncode == 1 and "port 1 of 192.0.2.1" in out.stderr and "--port" in out.stderr

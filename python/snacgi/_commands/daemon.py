@@ -48,6 +48,23 @@ def serve_options(given: argparse.Namespace) -> list[str]:
     return out
 
 
+def application_here() -> Optional[str]:
+    """What is meant where nothing is named: the directory python, or app.py."""
+    if Path("python").is_dir():
+        return "python"
+    return "app.py" if Path("app.py").is_file() else None
+
+
+def take_application_here(given: argparse.Namespace, option: str) -> None:
+    """For who names neither an application nor a configuration."""
+    if given.config or given.python_dir or given.module:
+        return
+    found = application_here()
+    if found is None:
+        fail(f"there is neither a directory python nor app.py here; name {option}")
+    take_application(given, found)
+
+
 def take_application(given: argparse.Namespace, app: Optional[str]) -> None:
     """`app.py` or a directory in the place of --python-dir and --module."""
     if app is None:

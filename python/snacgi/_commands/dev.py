@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="snacgi dev", description="Serves an application behind a private web server while it is written: "
         "started again when a file changes, errors with their traceback in the browser.")
-    out.add_argument("app", nargs="?", metavar="FILE|DIR", help="app.py or a directory of modules (default: python)")
+    out.add_argument("app", nargs="?", metavar="FILE|DIR", help="a module or a directory of modules (default: python, or app.py)")
     daemon.add_options(out)
     out.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     out.add_argument("--port", type=int, default=0, help=f"default: {_FIRST_PORT}, or the next that is free")
@@ -180,8 +180,7 @@ def _interrupt(*_: object) -> None:
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     daemon.take_application(given, given.app)
-    if not given.app and not given.python_dir and not given.config and not Path("python").is_dir():
-        daemon.fail("there is no directory python here; name app.py or a directory of modules")
+    daemon.take_application_here(given, "a module or a directory of modules")
     for number in (signal.SIGINT, signal.SIGTERM):  # the first may come to us ignored
         signal.signal(number, _interrupt)
     port = free_port(given.host, given.port)
@@ -190,6 +189,7 @@ def main(arguments: list[str]) -> int:
         front = None
         try:
             front = Front(given.server, given.host, port, dev.path, Path(name))
+            front.wait(given.host, port)
             shown = f"[{given.host}]" if ":" in given.host else given.host
             say(f"http://{shown}:{port}/  (behind {front.name}; Ctrl-C stops)")
             dev.run(front)

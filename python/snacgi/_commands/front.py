@@ -10,12 +10,15 @@ import grp
 import os
 import pwd
 import shutil
+import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Optional
 
 from . import daemon
 
+_PATIENCE = 30.0  # seconds until it listens
 _PATH = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 # As nginx's own fastcgi_params, which may lie anywhere.
@@ -75,32 +78,44 @@ http://{address} {{
 class Front:
     """The web server as a child."""
 
-    def __init__(self, server: Optional[str], host: str, port: int, socket: Path, tmp: Path) -> None:
+    def __init__(self, server: Optional[str], host: str, port: int, path: Path, tmp: Path) -> None:
         self.name, self.program = choose(server)
         self.log = tmp / f"{self.name}.log"
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if self.name == "nginx":
-            command = self._nginx(address, socket, tmp)
+            command = self._nginx(address, path, tmp)
         else:
-            command = self._caddy(address, socket, tmp)
+            command = self._caddy(address, path, tmp)
         # Caddy keeps things in the user's directories unless told otherwise.
         env = {**os.environ, "XDG_CONFIG_HOME": str(tmp), "XDG_DATA_HOME": str(tmp)}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=env)
 
-    def _nginx(self, address: str, socket: Path, tmp: Path) -> list[str]:
+    def _nginx(self, address: str, path: Path, tmp: Path) -> list[str]:
         user = ""
         if os.getuid() == 0:  # its workers would be nobody's, who may not open our socket
             user = f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getgid()).gr_name};"
         (tmp / "fastcgi_params").write_text(_NGINX_PARAMS)
         conf = tmp / "nginx.conf"
-        conf.write_text(_NGINX.format(user=user, tmp=tmp, access="/dev/stdout", address=address, socket=socket))
+        conf.write_text(_NGINX.format(user=user, tmp=tmp, access="/dev/stdout", address=address, socket=path))
         return [self.program, "-p", str(tmp), "-c", str(conf), "-e", str(self.log)]
 
-    def _caddy(self, address: str, socket: Path, tmp: Path) -> list[str]:
+    def _caddy(self, address: str, path: Path, tmp: Path) -> list[str]:
         conf = tmp / "Caddyfile"
-        conf.write_text(_CADDY.format(address=address, socket=socket))
+        conf.write_text(_CADDY.format(address=address, socket=path))
         return [self.program, "run", "--config", str(conf), "--adapter", "caddyfile"]
+
+    def wait(self, host: str, port: int) -> None:
+        """Until it takes connections: who reads the address may ask at once."""
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            self.check()
+            try:
+                socket.create_connection((host, port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.01)
+        daemon.fail(f"{self.name} takes no connection at {host} port {port}")
 
     def check(self) -> None:
         """Fails, with what it said, when it has ended."""

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "answer goes to standard output, its head and the log to standard error.",
         epilog="Ends with 0 below status 400, else with 1.")
     daemon.add_options(out)
-    out.add_argument("--app", metavar="FILE|DIR", help="app.py or a directory, instead of --python-dir and --module")
+    out.add_argument("--app", metavar="FILE|DIR", help="a module or a directory of modules (default: python, or app.py)")
     out.add_argument("-H", "--header", metavar="'NAME: VALUE'", action="append", default=[], help="repeatable")
     out.add_argument("-d", "--data", metavar="TEXT", help="the body; @FILE: a file's, @-: standard input's; JSON "
                      "unless a Content-Type header says otherwise")
@@ -71,6 +71,7 @@ def start(path: Path, options: list[str], log: BinaryIO) -> subprocess.Popen[byt
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     daemon.take_application(given, given.app)
+    daemon.take_application_here(given, "one with --app, or its configuration with -c")
     if not given.path.startswith("/"):
         daemon.fail(f"a path begins with /: '/{given.path}'")
     body = body_of(given.data)

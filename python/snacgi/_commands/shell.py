@@ -9,6 +9,7 @@ import code
 import importlib
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="snacgi shell", description="Opens a Python prompt with the application imported, and a test client in "
         "it: client.get('/').")
-    out.add_argument("app", nargs="?", metavar="FILE|DIR", help="app.py or a directory of modules (default: python)")
+    out.add_argument("app", nargs="?", metavar="FILE|DIR", help="a module or a directory of modules (default: python, or app.py)")
     out.add_argument("--venv", metavar="DIR", help="virtual environment")
     out.add_argument("-e", "--execute", metavar="CODE", help="run this instead of a prompt")
     return out
@@ -46,23 +47,39 @@ def enter_venv(venv: str, arguments: list[str]) -> None:
     os.execv(python, [python, "-m", "snacgi._commands", "shell", *arguments])
 
 
+def show(error: BaseException) -> None:
+    """The traceback from the user's own code on: how it came to run is of no interest."""
+    trace = error.__traceback__
+    while trace and (trace.tb_frame.f_code.co_filename == __file__ or "importlib" in trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    traceback.print_exception(type(error), error, trace)
+
+
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     if given.venv:
         enter_venv(given.venv, arguments)
-    path = Path(given.app or "python")
+    path = Path(given.app or daemon.application_here() or "python")
     if not path.exists():
-        daemon.fail(f"there is no {path}; name app.py or its directory")
+        daemon.fail(f"there is no {path}; name a module, app.py, or its directory")
     sys.path.insert(0, str((path if path.is_dir() else path.parent).resolve()))
     names: dict[str, Any] = {}
     for name in modules(path):
-        names[name] = importlib.import_module(name)
+        try:
+            names[name] = importlib.import_module(name)
+        except BaseException as error:
+            show(error)
+            daemon.fail(f"module {name} could not be imported")
     from snacgi.testing import TestClient
 
     with TestClient() as client:
         names["client"] = client
         if given.execute is not None:
-            exec(compile(given.execute, "<execute>", "exec"), names)
+            try:
+                exec(compile(given.execute, "<execute>", "exec"), names)
+            except Exception as error:
+                show(error)
+                return 1
             return 0
         try:
             import readline  # noqa: F401  (history and editing, where Python has them)
