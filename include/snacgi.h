@@ -81,6 +81,7 @@ typedef struct sn_route {
 	const char *name;      /* shown by `snacgi routes` and in the log; NULL: the rule */
 	const char *file;      /* SN_HERE fills these two; may be NULL, 0 */
 	int line;
+	const char *description; /* several lines, CommonMark as in OpenAPI; may be NULL */
 } sn_route;
 
 /* Use as the last initialiser of a table entry: { "/x", x_get, SN_HERE } does
@@ -90,7 +91,8 @@ typedef struct sn_route {
 /* A module for `native = { modules = [ "x.so" ]; }`. */
 typedef struct sn_module {
 	int abi;                /* SN_ABI_VERSION */
-	size_t route_size;      /* sizeof(sn_route) */
+	size_t route_size;      /* sizeof(sn_route): a module that was built when sn_route had fewer
+	                           members at its end still loads */
 	const char *name;
 	const sn_route *routes; /* ends with an entry whose rule is NULL */
 	int (*init)(void);      /* called once in each worker before it serves; may be NULL */

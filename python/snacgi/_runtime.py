@@ -15,7 +15,7 @@ import textwrap
 import threading
 from typing import Any, Callable, Iterator, Sequence
 
-from . import _forms, _routing
+from . import _describe, _forms, _routing
 from ._bind import bind, bind_missing
 from ._blueprint import unregistered
 from ._life import needs_loop, run_worker_init
@@ -26,7 +26,7 @@ from ._stacks import of_thread as stack_of_thread
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "end_life", "lanes_ended",
            "missing", "needs_loop", "new_loop", "prepare", "retrying", "run_loop", "start_life",
-           "start_pool", "stack_of_coroutine", "stack_of_thread"]
+           "start_pool", "stack_of_coroutine", "stack_of_thread", "tell_native"]
 
 # Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
 # what every short handler and every turn of the event loop waits beside one that computes.
@@ -44,6 +44,11 @@ def prepare(form_parts: int, form_memory: int, form_file: int) -> None:
     if form_parts:
         _forms.configure(form_parts, form_memory, form_file)
     sys.setswitchinterval(_SWITCH_INTERVAL)
+
+
+def tell_native(routes: list[tuple[str, str, str, str, str]]) -> None:
+    """The native routes, for the OpenAPI document."""
+    _describe.native[:] = routes
 
 
 def dumps(kind: str) -> Callable[..., bytes] | None:

@@ -25,6 +25,7 @@ struct sn_endpoint {
 	const char *name; /* for the log: a function's name */
 	const char *file;
 	int line;
+	const char *summary, *description; /* for people; native: may be NULL, Python: NULL */
 	int64_t timeout_ms; /* of its handler; 0: timeouts.request */
 };
 

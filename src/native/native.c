@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,9 @@ struct sn_native {
 	struct module *modules;
 	size_t nmodules;
 };
+
+/* Entries of modules that were built before sn_route had a description end here. */
+#define FIRST_ROUTE_SIZE offsetof(sn_route, description)
 
 /* Where an entry stands, for messages: "module \"x.so\", entry 3 (/users)". */
 struct place {
@@ -101,20 +105,29 @@ make_endpoint(struct sn_endpoint *ep, const sn_route *route, const struct place 
 		return bad_entry(why, at, ".methods is empty; write \"GET, POST\", or leave it out for GET");
 	/* libfcgi's calls block by their nature. */
 	ep->lane = route->fcgx || (route->flags & SN_BLOCKING) ? SN_LANE_BLOCKING : SN_LANE_NATIVE;
-	ep->target = (void *)route;
 	ep->file = route->file;
 	ep->line = route->line;
+	ep->summary = route->summary;
+	ep->description = route->description;
 	ep->name = route->name ? route->name : symbol_of(route);
 	if (!ep->name)
 		ep->name = route->rule;
 	return 0;
 }
 
+/* Entry `i` of a table whose entries are `size` bytes each; only members within them may be read. */
+static const sn_route *
+entry_at(const sn_route *routes, size_t i, size_t size)
+{
+	return (const void *)((const char *)routes + i * size);
+}
+
 static int
-add_table(struct sn_native *n, const sn_route *routes, const char *module, struct sn_why *why)
+add_table(struct sn_native *n, const sn_route *routes, size_t size, const char *module,
+          struct sn_why *why)
 {
 	size_t count = 0;
-	while (routes[count].rule)
+	while (entry_at(routes, count, size)->rule)
 		count++;
 	if (n->n + count > n->cap) {
 		struct sn_endpoint *grown = realloc(n->endpoints, (n->n + count) * sizeof(*grown));
@@ -124,10 +137,14 @@ add_table(struct sn_native *n, const sn_route *routes, const char *module, struc
 		n->cap = n->n + count;
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct place at = { module, i, routes[i].rule };
-		int rc = make_endpoint(&n->endpoints[n->n + i], &routes[i], &at, why);
+		const sn_route *entry = entry_at(routes, i, size);
+		struct place at = { module, i, entry->rule };
+		sn_route route = { .rule = NULL };
+		memcpy(&route, entry, size < sizeof(route) ? size : sizeof(route));
+		int rc = make_endpoint(&n->endpoints[n->n + i], &route, &at, why);
 		if (rc < 0)
 			return rc; /* n->n has not moved: nothing of this table is in */
+		n->endpoints[n->n + i].target = (void *)entry;
 	}
 	n->n += count;
 	return 0;
@@ -136,7 +153,7 @@ add_table(struct sn_native *n, const sn_route *routes, const char *module, struc
 int
 sn_native_add(struct sn_native *n, const sn_route *routes, struct sn_why *why)
 {
-	return routes ? add_table(n, routes, NULL, why) : 0;
+	return routes ? add_table(n, routes, sizeof(*routes), NULL, why) : 0;
 }
 
 static int
@@ -147,9 +164,11 @@ check_module(const sn_module *entry, const char *file, struct sn_why *why)
 		                  "native module \"%s\" was built for version %d of the module interface, "
 		                  "this is %d; rebuild it against this snacgi.h",
 		                  file, entry->abi, SN_ABI_VERSION);
-	if (entry->route_size != sizeof(sn_route))
+	/* With padding behind the first one's last member, or with all members of today. */
+	if (entry->route_size < FIRST_ROUTE_SIZE || entry->route_size > sizeof(sn_route) ||
+	    entry->route_size % sizeof(void *))
 		return sn_why_set(why, SN_EINVAL,
-		                  "native module \"%s\": its routes are %zu bytes each, here they are %zu; "
+		                  "native module \"%s\": its routes are %zu bytes each, here they are %zu at most; "
 		                  "rebuild it against this snacgi.h and for this machine",
 		                  file, entry->route_size, sizeof(sn_route));
 	if (!entry->routes)
@@ -192,7 +211,7 @@ sn_native_load(struct sn_native *n, const char *file, struct sn_why *why)
 			rc = sn_why_set(why, SN_EINVAL, "the native module \"%s\" is listed twice", file);
 			goto out;
 		}
-	rc = add_table(n, entry->routes, file, why);
+	rc = add_table(n, entry->routes, entry->route_size, file, why);
 	if (rc < 0)
 		goto out;
 	n->modules[n->nmodules++] = (struct module){ handle, entry, false };

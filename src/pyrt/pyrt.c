@@ -150,6 +150,8 @@ import_all(struct sn_pyrt *rt)
 	int rc = r ? 0 : sn_interp_fail(rt->why, "Python could not be prepared");
 
 	Py_XDECREF(r);
+	if (rc == 0 && opt->nnative)
+		rc = sn_pyroutes_tell_native(opt->native, opt->nnative, rt->why);
 	for (size_t i = 0; rc == 0 && i < rt->nmodules; i++)
 		rc = sn_interp_import(rt->modules[i], rt->why);
 	if (rc == 0)

@@ -26,6 +26,8 @@ struct sn_pyrt_options {
 	unsigned form_parts;        /* fields and files of a form; beyond: 413; 0: the package's own */
 	size_t form_memory;         /* bytes of a form's fields; beyond: 413 */
 	size_t form_file;           /* a file of a form above it goes to a temporary file */
+	const struct sn_endpoint *native; /* for the OpenAPI document; borrowed during the start */
+	size_t nnative;
 	const char *json;           /* "builtin" or "orjson" */
 	const char *nan;            /* "error" or "null" */
 	const char *loop;           /* "asyncio" or "uvloop" */

@@ -107,6 +107,50 @@ out:
 	return rc;
 }
 
+/* New; a C program's text need not be UTF-8. */
+static PyObject *
+text_of(const char *text)
+{
+	return PyUnicode_DecodeUTF8(text ? text : "", (Py_ssize_t)strlen(text ? text : ""), "replace");
+}
+
+/* New: (rule, methods, name, summary, description). */
+static PyObject *
+native_tuple(const struct sn_endpoint *e)
+{
+	char store[128];
+	struct sn_buf methods;
+	PyObject *tuple = NULL;
+
+	sn_buf_init(&methods, store, sizeof(store));
+	if (sn_method_list(e->methods, &methods) == 0 && sn_buf_terminate(&methods) == 0)
+		tuple = Py_BuildValue("(NNNNN)", text_of(e->rule), text_of(methods.data), text_of(e->name),
+		                      text_of(e->summary), text_of(e->description));
+	else
+		PyErr_NoMemory();
+	sn_buf_free(&methods);
+	return tuple;
+}
+
+int
+sn_pyroutes_tell_native(const struct sn_endpoint *native, size_t n, struct sn_why *why)
+{
+	PyObject *list = PyList_New((Py_ssize_t)n), *done = NULL;
+
+	for (size_t i = 0; list && i < n; i++) {
+		PyObject *tuple = native_tuple(&native[i]);
+		if (tuple)
+			PyList_SET_ITEM(list, (Py_ssize_t)i, tuple);
+		else
+			Py_CLEAR(list);
+	}
+	done = list ? sn_interp_call("tell_native", Py_BuildValue("(N)", list)) : NULL;
+	if (!done)
+		return sn_interp_fail(why, "The native routes cannot be told to Python");
+	Py_DECREF(done);
+	return 0;
+}
+
 int
 sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool)
 {

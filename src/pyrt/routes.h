@@ -19,6 +19,8 @@ struct sn_pyroutes {
 
 /* Needs the GIL. */
 int sn_pyroutes_collect(struct sn_pyroutes *r, struct sn_why *why);
+/* Tells Python of the native routes, for the OpenAPI document. Needs the GIL. */
+int sn_pyroutes_tell_native(const struct sn_endpoint *native, size_t n, struct sn_why *why);
 /* Gives the pool to every target that asked for it. Needs the GIL. */
 /* 0, or -1 with an exception. */
 int sn_pyroutes_set_pool(struct sn_pyroutes *r, PyObject *pool);

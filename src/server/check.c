@@ -157,7 +157,9 @@ print_endpoints(const struct sn_endpoint *eps, size_t n)
 			snprintf(place, sizeof(place), "%s:%d", eps[i].file, eps[i].line);
 		else
 			snprintf(place, sizeof(place), "-");
-		printf("%-12s %-32s %-10s %s\n", methods.data, eps[i].rule, sn_lane_name(eps[i].lane), place);
+		const char *summary = eps[i].summary ? eps[i].summary : "";
+		printf("%-12s %-32s %-10s %s%s%.*s\n", methods.data, eps[i].rule, sn_lane_name(eps[i].lane), place,
+		       *summary ? "  " : "", (int)strcspn(summary, "\r\n"), summary);
 		sn_buf_free(&methods);
 	}
 }

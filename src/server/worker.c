@@ -74,7 +74,11 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 	if (rc < 0 || !wanted)
 		return rc;
 	w->package_path = sn_package_find();
+	size_t nnative;
+	const struct sn_endpoint *native = sn_native_endpoints(w->ctx.native, &nnative);
 	struct sn_pyrt_options opt = {
+		.native = native,
+		.nnative = nnative,
 		.dir = conf->python.dir,
 		.modules = conf->python.modules.n ? (const char *const *)conf->python.modules.item : none,
 		.venv = conf->python.venv,

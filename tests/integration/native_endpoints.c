@@ -334,7 +334,8 @@ crash(sn_request *req, sn_response *res)
 }
 
 static const sn_route routes[] = {
-	{ .rule = "/native/hello", .handler = hello, SN_HERE },
+	{ .rule = "/native/hello", .handler = hello, .summary = "Says hello.",
+	  .description = "In C.\n\nWith <b>nothing</b> \"else\".", SN_HERE },
 	{ .rule = "/native/kill", .handler = die, SN_HERE },
 	{ .rule = "/native/kill-blocking", .handler = die, .flags = SN_BLOCKING, SN_HERE },
 	{ .rule = "/native/users/<int:id>", .handler = user, SN_HERE },

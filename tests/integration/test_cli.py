@@ -375,6 +375,7 @@ def test_routes(tmp: Path) -> None:
         assert lane in line and method in line and where in line, line
         number = int(re.search(re.escape(where) + r"(\d+)", line).group(1))  # type: ignore[union-attr]
         assert number > 1
+    assert lines["/native/hello"].endswith("  Says hello.")
 
 
 # ---- print-config ---------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def test_the_document_and_its_page(snacgi: Snacgi) -> None:
     made = answer.json()
     assert made["openapi"] == "3.1.0" and made["info"]["title"] == "Typed"
     assert made["paths"]["/typed/{name}"]["get"]["summary"] == "Says what it was given."
+    native = made["paths"]["/native/hello"]["get"]
+    assert native["summary"] == "Says hello." and native["description"] == "In C.\n\nWith <b>nothing</b> \"else\"."
+    (parameter,) = made["paths"]["/native/users/{id}"]["get"]["parameters"]
+    assert parameter == {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
     assert "/openapi.json" not in made["paths"] and "Item" in made["components"]["schemas"]
     answer = daemon.get("/docs")
     assert b'content="openapi.json"' in answer.body

@@ -21,7 +21,7 @@ tests_unit_test_native_table_LDADD = $(sn_test_ldadd)
 tests_unit_test_native_table_LDFLAGS = $(AM_LDFLAGS) -export-dynamic
 native_module_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nonexistent
 check_LTLIBRARIES += tests/unit/native_module.la tests/unit/native_module_old.la \
-	tests/unit/native_module_size.la tests/unit/native_module_none.la \
+	tests/unit/native_module_size.la tests/unit/native_module_short.la tests/unit/native_module_none.la \
 	tests/unit/native_module_entry.la tests/unit/native_module_init.la
 tests_unit_native_module_la_SOURCES = tests/unit/native_module.c
 tests_unit_native_module_la_LDFLAGS = $(native_module_ldflags)
@@ -31,6 +31,9 @@ tests_unit_native_module_old_la_LDFLAGS = $(native_module_ldflags)
 tests_unit_native_module_size_la_SOURCES = tests/unit/native_module.c
 tests_unit_native_module_size_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_SIZE
 tests_unit_native_module_size_la_LDFLAGS = $(native_module_ldflags)
+tests_unit_native_module_short_la_SOURCES = tests/unit/native_module.c
+tests_unit_native_module_short_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_SHORT
+tests_unit_native_module_short_la_LDFLAGS = $(native_module_ldflags)
 tests_unit_native_module_none_la_SOURCES = tests/unit/native_module.c
 tests_unit_native_module_none_la_CPPFLAGS = $(AM_CPPFLAGS) -DMODULE_NO_ENTRY
 tests_unit_native_module_none_la_LDFLAGS = $(native_module_ldflags)

@@ -17,6 +17,27 @@ native_module_handler(sn_request *req, sn_response *res)
 	return sn_response_puts(res, "from a module");
 }
 
+#ifdef MODULE_SHORT
+/* What sn_route was before it had a description. */
+struct short_route {
+	const char *rule;
+	sn_handler *handler;
+	const char *methods;
+	unsigned flags;
+	void *ctx;
+	const char *summary;
+	sn_fcgx_handler *fcgx;
+	const char *name;
+	const char *file;
+	int line;
+};
+
+static const struct short_route short_routes[] = {
+	{ .rule = "/one", .handler = native_module_handler, .summary = "The first." },
+	{ .rule = "/two", .handler = native_module_handler, .name = "two" },
+	{ .rule = NULL }
+};
+#else
 static const sn_route routes[] = {
 	{ .rule = "/module", .handler = native_module_handler, SN_HERE },
 #ifdef MODULE_BAD_ENTRY
@@ -24,6 +45,7 @@ static const sn_route routes[] = {
 #endif
 	{ .rule = NULL }
 };
+#endif
 
 /* The test counts the calls through the environment: a module has no other way out. */
 static void
@@ -57,6 +79,9 @@ SN_API const sn_module sn_module_entry = { SN_ABI_VERSION + 1, sizeof(sn_route),
 #elif defined(MODULE_SIZE)
 SN_API const sn_module sn_module_entry = { SN_ABI_VERSION, sizeof(sn_route) + 8, "size",
 	                                   routes, begin, end };
+#elif defined(MODULE_SHORT)
+SN_API const sn_module sn_module_entry = { SN_ABI_VERSION, sizeof(struct short_route), "short",
+	                                   (const void *)short_routes, begin, end };
 #elif defined(MODULE_NO_ENTRY)
 SN_API const sn_route *native_module_routes(void);
 SN_API const sn_route *

@@ -45,7 +45,7 @@ test_endpoints(void **state)
 	(void)state;
 	int mark;
 	const sn_route routes[] = {
-		{ .rule = "/a", .handler = hello, .name = "a", .ctx = &mark, SN_HERE },
+		{ .rule = "/a", .handler = hello, .name = "a", .ctx = &mark, .summary = "s", .description = "d\nd", SN_HERE },
 		{ .rule = "/b/<int:n>", .handler = hello, .methods = "POST, put", .flags = SN_BLOCKING },
 		{ .rule = "/c", .fcgx = echo, .methods = "GET POST" },
 		{ .rule = NULL, .handler = NULL },
@@ -60,6 +60,8 @@ test_endpoints(void **state)
 	assert_int_equal(count, 3);
 	assert_string_equal(ep[0].rule, "/a");
 	assert_string_equal(ep[0].name, "a");
+	assert_string_equal(ep[0].summary, "s");
+	assert_string_equal(ep[0].description, "d\nd");
 	assert_int_equal(ep[0].methods, SN_METHOD_GET);
 	assert_int_equal(ep[0].lane, SN_LANE_NATIVE);
 	assert_ptr_equal(ep[0].target, &routes[0]);
@@ -125,6 +127,28 @@ load(struct sn_native *n, const char *name, struct sn_why *why)
 {
 	why->text[0] = '\0';
 	return sn_native_load(n, module_file(name), why);
+}
+
+/* Built when sn_route had fewer members: its entries are shorter than ours. */
+static void
+test_older_module(void **state)
+{
+	(void)state;
+	struct sn_native *n = sn_native_new();
+	struct sn_why why;
+	size_t count;
+
+	if (load(n, "native_module_short", &why) < 0)
+		fail_msg("%s", why.text);
+	const struct sn_endpoint *ep = sn_native_endpoints(n, &count);
+	assert_int_equal(count, 2);
+	assert_string_equal(ep[0].rule, "/one");
+	assert_string_equal(ep[0].summary, "The first.");
+	assert_null(ep[0].description);
+	assert_string_equal(ep[1].name, "two");
+	assert_null(ep[1].summary);
+	assert_string_equal(((const sn_route *)ep[1].target)->rule, "/two");
+	sn_native_free(n);
 }
 
 static void
@@ -257,7 +281,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoints),   cmocka_unit_test(test_bad_entries),
-		cmocka_unit_test(test_module),      cmocka_unit_test(test_bad_modules),
+		cmocka_unit_test(test_module),
+		cmocka_unit_test(test_older_module),      cmocka_unit_test(test_bad_modules),
 		cmocka_unit_test(test_results),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
