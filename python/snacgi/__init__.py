@@ -46,6 +46,7 @@ from ._routing import patch as patch
 from ._routing import post as post
 from ._routing import put as put
 from ._routing import route as route
+from ._routing import url_map as url_map
 from ._version import __version__ as __version__
 from .exceptions import BadRequest as BadRequest
 from .exceptions import HTTPException as HTTPException
@@ -112,6 +113,7 @@ __all__ = [
     "route",
     "teardown_request",
     "url_for",
+    "url_map",
     "worker_init",
 ]
 

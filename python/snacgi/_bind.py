@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any, Awaitable, Callable, Optional, Sequence
+from typing import Any, Awaitable, Callable, Mapping, Optional, Sequence
 
 import _snacgi
 from _snacgi import Request, Response
@@ -29,6 +29,8 @@ def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
     raised, also where a handler for 500 would answer them."""
     scopes = tuple(scope for scope in (*route.scopes, app_scope) if scope)
     call = _called_with(route)
+    if route.defaults:
+        call = _with_defaults(call, route.defaults)
     if scopes:
         return _Pipeline(call, route.name, route.is_async, scopes, propagate, route.endpoint).callable()
     if "snacgi._globals" in sys.modules:
@@ -55,6 +57,16 @@ def _called_with(route: Route) -> Callable[..., Any]:
     return lambda request, *pool: handler(request, *pool, **_values(request, names))
 
 
+def _with_defaults(call: Callable[..., Any], defaults: Mapping[str, Any]) -> Callable[..., Any]:
+    def filled(request: Request, *pool: Any) -> Any:
+        params = request.path_params
+        for name, value in defaults.items():
+            params.setdefault(name, value)
+        return call(request, *pool)
+
+    return filled
+
+
 def _values(request: Request, names: tuple[str, ...]) -> dict[str, Any]:
     params = request.path_params
     return {name: params[name] for name in names}
@@ -69,6 +81,8 @@ def bind_missing(propagate: bool = False) -> Optional[Callable[[Request], Any]]:
 
 def missing(request: Request) -> Any:
     """The answer to a request that no route takes."""
+    if request._slash is not None:
+        return "the path has a slash at its end", 308, {"Location": request._slash}
     allowed = request._allowed
     if allowed is None:
         raise NotFound("there is nothing at this path")

@@ -223,6 +223,7 @@ class App(_Routes):
         """As snacgi.route()."""
         return _routing.route(rule, **options)
 
+    url_map = _routing.url_map
     before_request = staticmethod(_hooks.before_request)
     after_request = staticmethod(_hooks.after_request)
     teardown_request = staticmethod(_hooks.teardown_request)

@@ -13,7 +13,7 @@ import inspect
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, NoReturn, Optional, TypeVar
+from typing import Any, Callable, Iterable, Mapping, NoReturn, Optional, TypeVar
 
 import _snacgi
 
@@ -23,7 +23,8 @@ from ._signature import Passing, passing_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent", *_describe.OPTIONS)
+_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent", "strict_slashes", "defaults",
+            *_describe.OPTIONS)
 
 _LONGEST = 86400  # seconds, as in snacgi.conf
 
@@ -46,7 +47,26 @@ class Route:
     passing: Passing = Passing()  #: what the handler is called with
     scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first
     doc: Doc = Doc()  #: for the OpenAPI document
+    strict_slashes: Optional[bool] = None  #: None: as url_map has it
+    defaults: Optional[Mapping[str, Any]] = None  #: values of variables that the rule has not
 
+    @property
+    def lax_slash(self) -> bool:
+        """Does a slash more or less at the path's end not matter?"""
+        return not (url_map.strict_slashes if self.strict_slashes is None else self.strict_slashes)
+
+
+class UrlMap:
+    """What is common to all rules, by the names that Flask's app.url_map has.
+
+    strict_slashes: a path that lacks the slash at its rule's end is redirected, one that
+    has a slash too many is not found; False: both are found.
+    """
+
+    strict_slashes: bool = True
+
+
+url_map = UrlMap()
 
 #: In the order of registration.
 registry: list[Route] = []
@@ -138,6 +158,8 @@ def route(
     endpoint: Optional[str] = None,
     timeout: Optional[float] = None,
     idempotent: bool = False,
+    strict_slashes: Optional[bool] = None,
+    defaults: Optional[Mapping[str, Any]] = None,
     **options: Any,
 ) -> Callable[[Handler], Handler]:
     """Decorator: this function answers requests whose path matches ``rule``.
@@ -153,6 +175,10 @@ def route(
         ended where that is possible.
     idempotent: with use_process_pool, a call whose process died is run once more, by
         another process, before it fails.
+    strict_slashes: False: a slash more or less at the path's end does not matter. True: the
+        path that lacks one is redirected. url_map.strict_slashes when left out.
+    defaults: values for variables that the rule does not have, as another one of the
+        function has them.
     tags, summary, description, operation_id, deprecated, include_in_schema, responses:
         for the OpenAPI document, see enable_docs().
 
@@ -164,7 +190,7 @@ def route(
     parameters are wrong.
     """
     options = dict(options, methods=methods, use_process_pool=use_process_pool, endpoint=endpoint,
-                   timeout=timeout, idempotent=idempotent)
+                   timeout=timeout, idempotent=idempotent, strict_slashes=strict_slashes, defaults=defaults)
     checked = check_options(rule, options)
     variables = variables_of(rule)
 
@@ -210,8 +236,14 @@ def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:
         raise TypeError("idempotent=True speaks of calls in the process pool: add use_process_pool=True")
     if endpoint is not None and not isinstance(endpoint, str):
         raise TypeError(f"endpoint must be str, not {endpoint!r}")
+    strict, defaults = options.get("strict_slashes"), options.get("defaults")
+    if strict is not None and not isinstance(strict, bool):
+        raise TypeError(f"strict_slashes must be True or False, not {strict!r}")
+    if defaults is not None and not (isinstance(defaults, Mapping) and all(isinstance(name, str) for name in defaults)):
+        raise TypeError(f"defaults must be a dict of variables' names and values, not {defaults!r}")
     return {"methods": methods, "use_process_pool": pool, "endpoint": endpoint, "idempotent": idempotent,
-            "timeout": _check_timeout(options.get("timeout")), "doc": doc_of(options)}
+            "timeout": _check_timeout(options.get("timeout")), "strict_slashes": strict,
+            "defaults": dict(defaults) if defaults else None, "doc": doc_of(options)}
 
 
 def make_route(rule: str, variables: list[str], func: Any, options: dict[str, Any],
@@ -228,7 +260,7 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
         is_async=_test(func, inspect.iscoroutinefunction),
         file=code.co_filename if code is not None else "",
         line=code.co_firstlineno if code is not None else 0,
-        passing=passing_of(func, name, options["use_process_pool"], variables, rule),
+        passing=passing_of(func, name, options["use_process_pool"], variables, rule, options["defaults"] or {}),
         scopes=scopes,
     )
 

@@ -44,13 +44,17 @@ def _names_of(rule: str) -> set[str]:
 
 def _choose(endpoint: str, method: Optional[str], values: dict[str, Any]) -> tuple[str, set[str]]:
     # The path, and the names of the values in it: of the rule that takes the most of them.
-    rules = [(route.rule, _names_of(route.rule)) for route in _routing.registry if route.endpoint == endpoint
-             and (method is None or method.upper() in route.methods)]
+    fitting = []
+    for route in _routing.registry:
+        defaults = route.defaults or {}
+        if (route.endpoint == endpoint and (method is None or method.upper() in route.methods)
+                and all(values.get(name, value) == value for name, value in defaults.items())):
+            fitting.append((route.rule, _names_of(route.rule), defaults))
     failures = []
-    for rule, names in sorted(rules, key=lambda pair: -len(pair[1])):
+    for rule, names, defaults in sorted(fitting, key=lambda fit: (-len(fit[1] | fit[2].keys()), -len(fit[2]))):
         if names <= values.keys():
             try:
-                return "".join(_fill(rule, values)), names
+                return "".join(_fill(rule, values)), names | defaults.keys()
             except ValueError as exc:
                 failures.append(str(exc))
     raise _no_route(endpoint, values, failures)

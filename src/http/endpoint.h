@@ -6,6 +6,7 @@
 #ifndef SN_HTTP_ENDPOINT_H
 #define SN_HTTP_ENDPOINT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum sn_lane {
@@ -27,6 +28,7 @@ struct sn_endpoint {
 	int line;
 	const char *summary, *description; /* for people; native: may be NULL, Python: NULL */
 	int64_t timeout_ms; /* of its handler; 0: timeouts.request */
+	bool lax_slash; /* a slash more or less at the path's end does not matter */
 };
 
 #define SN_ROUTE_VALUES_MAX 16

@@ -12,4 +12,5 @@ SN_CORE_SOURCES += \
 	src/http/request.c src/http/request.h \
 	src/http/response.c src/http/response.h \
 	src/http/sink.h \
+	src/http/slash.c src/http/slash.h \
 	src/http/status.c src/http/status.h

@@ -50,6 +50,7 @@ struct sn_request {
 	uint16_t wire_id; /* the transport's request id */
 	uint8_t wire_keep;
 	uint8_t step; /* the executor's own state (a parked stream) */
+	bool slash;   /* not routed, and would be with a slash at the path's end */
 	void *executor; /* the executor's own record; it frees it */
 
 	struct sn_body body;

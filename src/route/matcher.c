@@ -270,6 +270,7 @@ struct search {
 	size_t len;
 	uint64_t method;
 	struct sn_match *out;
+	bool slash; /* found, but for the slash that the path lacks */
 };
 
 static uint64_t
@@ -278,24 +279,66 @@ answered(uint64_t methods)
 	return methods | (methods & SN_METHOD_GET ? SN_METHOD_HEAD : 0);
 }
 
+enum slash { EXACT, LACKING, SPARE }; /* at the path's end, for the rule */
+
 static bool
-at_leaf(struct search *s, const struct node *node, uint32_t nvalues)
+at_leaf(struct search *s, const struct node *node, uint32_t nvalues, enum slash slash)
 {
 	const struct leaf *found = NULL;
 	for (uint32_t i = 0; i < node->nleaves; i++) {
 		const struct leaf *leaf = &node->leaves[i];
 		uint64_t methods = leaf->endpoint->methods;
+		if (slash != EXACT && !leaf->endpoint->lax_slash) {
+			s->slash |= slash == LACKING && (answered(methods) & s->method);
+			continue;
+		}
 		s->out->allow |= answered(methods) | SN_METHOD_OPTIONS;
 		/* a HEAD of its own wins over the one that GET brings */
 		if ((methods & s->method) || (!found && (answered(methods) & s->method)))
 			found = leaf;
 	}
 	if (!found)
-		return false;
+		return s->slash;
+	s->slash = false;
 	s->out->endpoint = found->endpoint;
 	s->out->info = found->info;
 	s->out->nvalues = nvalues;
 	return true;
+}
+
+/* The path is used up; a rule that goes on with a slash only is one that it lacks. */
+static bool
+at_end(struct search *s, uint32_t id, uint32_t nvalues)
+{
+	const struct sn_matcher *m = s->m;
+	if (at_leaf(s, &m->nodes[id], nvalues, EXACT))
+		return true;
+	const struct slot *slot = find_slot(m, id, "", 0);
+	return slot->child && at_leaf(s, &m->nodes[slot->child], nvalues, LACKING);
+}
+
+/* No rule goes on with what is at `pos`: with a slash more, or less? */
+static bool
+other_slash(struct search *s, const struct node *node, size_t pos, uint32_t nvalues)
+{
+	const char *rest = s->path + pos;
+	size_t len = s->len - pos;
+	struct sn_value *values = s->out->values + nvalues;
+	bool spare = s->len > 1 && s->path[s->len - 1] == '/';
+	if (spare && len == 0)
+		return at_leaf(s, node, nvalues, SPARE);
+	for (uint32_t i = 0; i < node->nedges; i++) {
+		const struct edge *e = &node->edges[i];
+		const struct node *child = &s->m->nodes[e->child];
+		uint32_t n = nvalues + e->seg->nvars;
+		if (e->seg->slashed && sn_segment_match_slash(e->seg, rest, len, pos, values) &&
+		    at_leaf(s, child, n, LACKING))
+			return true;
+		if (e->seg->tail && spare && sn_segment_match(e->seg, rest, len - 1, pos, values) &&
+		    at_leaf(s, child, n, SPARE))
+			return true;
+	}
+	return false;
 }
 
 /* `pos`: where the next segment begins; len + 1: the path is used up. */
@@ -305,7 +348,7 @@ walk(struct search *s, uint32_t id, size_t pos, uint32_t nvalues)
 	const struct sn_matcher *m = s->m;
 	const struct node *node = &m->nodes[id];
 	if (pos > s->len)
-		return at_leaf(s, node, nvalues);
+		return at_end(s, id, nvalues);
 	const char *seg = s->path + pos;
 	const char *slash = memchr(seg, '/', s->len - pos);
 	size_t len = slash ? (size_t)(slash - seg) : s->len - pos;
@@ -320,14 +363,14 @@ walk(struct search *s, uint32_t id, size_t pos, uint32_t nvalues)
 		    walk(s, e->child, pos + take + 1, nvalues + e->seg->nvars))
 			return true;
 	}
-	return false;
+	return other_slash(s, node, pos, nvalues);
 }
 
 enum sn_match_result
 sn_matcher_find(const struct sn_matcher *m, const char *path, size_t len, uint64_t method,
                 struct sn_match *out)
 {
-	struct search s = { m, path, len, method, out };
+	struct search s = { m, path, len, method, out, false };
 	out->endpoint = NULL;
 	out->info = NULL;
 	out->allow = 0;
@@ -335,7 +378,7 @@ sn_matcher_find(const struct sn_matcher *m, const char *path, size_t len, uint64
 	if (len == 0 || path[0] != '/' || len > UINT32_MAX)
 		return SN_MATCH_NO_PATH;
 	if (walk(&s, ROOT, 1, 0))
-		return SN_MATCH_FOUND;
+		return s.slash ? SN_MATCH_SLASH : SN_MATCH_FOUND;
 	return out->allow ? SN_MATCH_NO_METHOD : SN_MATCH_NO_PATH;
 }
 

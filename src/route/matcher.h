@@ -22,7 +22,8 @@ struct sn_match {
 	struct sn_value values[SN_ROUTE_VALUES_MAX];
 };
 
-enum sn_match_result { SN_MATCH_FOUND, SN_MATCH_NO_PATH, SN_MATCH_NO_METHOD };
+/* SLASH: the path with a slash at its end would be found; the answer is a redirect there. */
+enum sn_match_result { SN_MATCH_FOUND, SN_MATCH_NO_PATH, SN_MATCH_NO_METHOD, SN_MATCH_SLASH };
 
 /* Checks one rule's syntax: SN_EINVAL with what is wrong, where, and the mend. `info`
  * (may be NULL) gets the variables' number and converters; their names are NULL. */
@@ -38,8 +39,9 @@ int sn_matcher_new(struct sn_matcher **out, const struct sn_endpoint *endpoints,
 void sn_matcher_free(struct sn_matcher *m);
 /* `path` is sn_path.match. HEAD falls back to GET; among rules the more specific wins:
  * static text before converters, any before int, float and uuid before string before
- * path, with arguments before without, decided at the first segment that differs. The path is compared exactly: "/a" and
- * "/a/" are two paths. Needs no memory but for a path of several KiB against a segment
+ * path, with arguments before without, decided at the first segment that differs. "/a" for the rule "/a/" is SLASH, where no
+ * more specific rule takes it; "/a/" for the rule "/a" is not found; both are found where the
+ * endpoint has lax_slash. Needs no memory but for a path of several KiB against a segment
  * with several variables; when that is not to be had, the segment does not match.
  * A more specific rule without the method does not hide a less specific one with it. */
 enum sn_match_result sn_matcher_find(const struct sn_matcher *m, const char *path, size_t len,

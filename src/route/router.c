@@ -28,5 +28,7 @@ sn_router_find(const struct sn_router *r, const char *path, size_t len, uint64_t
 	out->allow = allow;
 	if (python == SN_MATCH_FOUND)
 		return python;
+	if (native == SN_MATCH_SLASH || python == SN_MATCH_SLASH)
+		return SN_MATCH_SLASH;
 	return allow ? SN_MATCH_NO_METHOD : SN_MATCH_NO_PATH;
 }

@@ -347,6 +347,7 @@ parse_segment(struct parser *p)
 	if (seg->tail && strstr(p->rule + begin, "//"))
 		return bad(p, (size_t)(strstr(p->rule + begin, "//") - p->rule),
 		           "an empty segment ('//'), which no path has; write '/'");
+	seg->slashed = seg->tail && p->rule[p->pos - 1] == '/';
 	mark_sure(seg);
 	return 0;
 }

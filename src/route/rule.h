@@ -59,6 +59,7 @@ struct sn_segment {
 	uint8_t narrowed;  /* variables with arguments: the more, the more specific */
 	uint16_t nbounds;
 	bool tail;
+	bool slashed; /* a tail that ends with '/' */
 	struct sn_elem *elems;
 	const struct sn_bound *bounds; /* looked at when all of the segment fits */
 };
@@ -80,6 +81,9 @@ void sn_rule_free(struct sn_rule *r); /* NULL is fine */
  * Time and memory grow with len times the segment's runs, whatever the bytes are. */
 bool sn_segment_match(const struct sn_segment *seg, const char *s, size_t len, size_t base,
                       struct sn_value *values);
+/* The same for a slashed segment, as if s had a slash more. */
+bool sn_segment_match_slash(const struct sn_segment *seg, const char *s, size_t len, size_t base,
+                            struct sn_value *values);
 /* Negative, 0, positive: `a` is to be tried before `b`, either, after. */
 int sn_segment_order(const struct sn_segment *a, const struct sn_segment *b);
 

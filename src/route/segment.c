@@ -272,15 +272,22 @@ out:
 	return ok;
 }
 
+/* `lacks`: so many bytes of the last text need not be there. */
 static bool
 match_elems(const struct sn_segment *seg, const char *s, size_t len, size_t base,
-            struct sn_value *values)
+            struct sn_value *values, size_t lacks)
 {
 	const struct sn_elem *e = seg->elems;
 	struct marker m = { values, base };
 	size_t n = seg->nelems, i = 0, pos = 0, end = len;
 
 	/* what has a fixed length at the end does not depend on what is before it */
+	if (lacks) {
+		size_t last = e[--n].len - lacks;
+		if (last > end || memcmp(e[n].text, s + end - last, last) != 0)
+			return false;
+		end -= last;
+	}
 	for (; n > 0 && is_fixed(&e[n - 1]); n--) {
 		size_t last = fixed_len(&e[n - 1]);
 		if (last > end || !fixed_match(&e[n - 1], s + end - last, last))
@@ -319,11 +326,11 @@ match_elems(const struct sn_segment *seg, const char *s, size_t len, size_t base
 	return true;
 }
 
-bool
-sn_segment_match(const struct sn_segment *seg, const char *s, size_t len, size_t base,
-                 struct sn_value *values)
+static bool
+match(const struct sn_segment *seg, const char *s, size_t len, size_t base,
+      struct sn_value *values, size_t lacks)
 {
-	if (!match_elems(seg, s, len, base, values))
+	if (!match_elems(seg, s, len, base, values, lacks))
 		return false;
 	for (uint16_t i = 0; i < seg->nbounds; i++) {
 		const struct sn_bound *b = &seg->bounds[i];
@@ -332,4 +339,18 @@ sn_segment_match(const struct sn_segment *seg, const char *s, size_t len, size_t
 			return false;
 	}
 	return true;
+}
+
+bool
+sn_segment_match(const struct sn_segment *seg, const char *s, size_t len, size_t base,
+                 struct sn_value *values)
+{
+	return match(seg, s, len, base, values, 0);
+}
+
+bool
+sn_segment_match_slash(const struct sn_segment *seg, const char *s, size_t len, size_t base,
+                       struct sn_value *values)
+{
+	return match(seg, s, len, base, values, 1);
 }

@@ -14,13 +14,19 @@
 
 /* No route takes it: the application's hooks answer, where it has them, or we do. */
 static void
-not_found(struct sn_exchange *x, uint64_t allow)
+not_found(struct sn_exchange *x, uint64_t allow, bool slash)
 {
 	struct sn_request *req = x->req;
 	req->allow = allow;
+	req->slash = slash;
 	req->endpoint = x->conn->io->ctx->missing;
 	if (req->endpoint)
 		return;
+	if (slash) {
+		x->verdict = 308;
+		x->verdict_text = "the path has a slash at its end";
+		return;
+	}
 	x->verdict_allow = allow;
 	x->verdict = !allow ? 404 : req->method == SN_METHOD_OPTIONS ? 200 : 405;
 	x->verdict_text = allow ? "this path does not take that method" : "there is nothing at this path";
@@ -41,10 +47,9 @@ sn_exec_route(struct sn_exchange *x)
 			x->verdict_text = "out of memory";
 		}
 		return;
+	case SN_MATCH_SLASH: not_found(x, 0, true); return;
 	case SN_MATCH_NO_METHOD:
-	case SN_MATCH_NO_PATH:
-		not_found(x, m.allow);
-		return;
+	case SN_MATCH_NO_PATH: not_found(x, m.allow, false); return;
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/method.h"
+#include "http/slash.h"
 #include "http/response.h"
 #include "server/conn_priv.h"
 
@@ -543,6 +544,19 @@ sn_sink_end_pull(struct sn_exchange *x)
 	leave(c);
 }
 
+static int
+add_location(struct sn_response *res, const struct sn_request *req)
+{
+	char store[1024];
+	struct sn_buf url;
+	sn_buf_init(&url, store, sizeof(store));
+	int rc = sn_slash_location(req, &url);
+	if (rc == 0)
+		rc = sn_response_header_n(res, "Location", 8, url.data, url.len);
+	sn_buf_free(&url);
+	return rc;
+}
+
 int
 sn_sink_error(struct sn_exchange *x, int status, const char *text, uint64_t allow)
 {
@@ -560,6 +574,8 @@ sn_sink_error(struct sn_exchange *x, int status, const char *text, uint64_t allo
 	}
 	if (status == 503)
 		sn_response_header_n(&res, "Retry-After", 11, "1", 1);
+	if (status == 308)
+		status = add_location(&res, req) < 0 ? 503 : 308;
 	if (status == 200)
 		res.status = 200; /* OPTIONS: Allow and no body, as Flask does */
 	else

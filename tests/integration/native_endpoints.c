@@ -342,6 +342,7 @@ static const sn_route routes[] = {
 	{ .rule = "/native/show", .handler = show, .methods = "GET, POST, PUT, DELETE, PATCH", SN_HERE },
 	{ .rule = "/native/files/<path:name>", .handler = file, SN_HERE },
 	{ .rule = "/native/one/<name>/end", .handler = file, SN_HERE },
+	{ .rule = "/native/slash/<name>/", .handler = file, SN_HERE },
 	{ .rule = "/native/echo", .handler = echo_json, .methods = "POST", SN_HERE },
 	{ .rule = "/native/text", .handler = text, .ctx = greeting, SN_HERE },
 	{ .rule = "/native/fail", .handler = fail, SN_HERE },

@@ -154,3 +154,38 @@ def test_path_script_name(snacgi: Callable[..., Daemon], tmp: Any) -> None:
     assert daemon.get("/users/7", SCRIPT_NAME=None).status == 400
     # Encoded slashes are not told apart from plain ones: REQUEST_URI is not looked at.
     assert daemon.get("/one/a%2Fb/end").status == 404
+
+
+@pytest.mark.parametrize("lane", ["", "/native"])
+def test_a_slash_that_is_missing(snacgi: Callable[..., Daemon], lane: str) -> None:
+    daemon = snacgi(app="routes")
+    with daemon.connect() as conn:
+        answer = conn.ask("GET", f"{lane}/slash/a%20b?x=1&y=%C3%BC")
+        assert answer.status == 308 and answer.header("Location") == f"{lane}/slash/a%20b/?x=1&y=%C3%BC"
+        assert conn.ask("GET", answer.header("Location") or "").json()["name"] == "a b"
+        assert conn.ask("HEAD", f"{lane}/slash/a").status == 308
+        assert conn.ask("POST", f"{lane}/slash/a", body=b"x").status == 404
+        # What the client sent leads to no other host, and cannot end the header.
+        for uri, path in ((f"//evil.example/..{lane}/slash/a", f"{lane}/slash/a"), (f"/\\evil.example{lane}/slash/a", None),
+                          (f"{lane}/slash/a\r\nX-Evil: 1", f"{lane}/slash/a")):
+            location = conn.ask("GET", uri, DOCUMENT_URI=path, SCRIPT_NAME=path).header("Location") or "/"
+            assert location[:1] == "/" and location[1:2] not in ("/", "\\") and not set(location) & set("\r\n\\")
+        # Where a front server's own path is mounted below, the client's path is what counts.
+        answer = conn.ask("GET", f"/mounted{lane}/slash/a?q", SCRIPT_NAME=f"{lane}/slash/a", DOCUMENT_URI=f"{lane}/slash/a")
+        assert answer.header("Location") == f"/mounted{lane}/slash/a/?q"
+
+
+def test_slashes_and_defaults(snacgi: Callable[..., Daemon]) -> None:
+    daemon = snacgi(app="routes")
+    assert daemon.get("/lax").json() == {"path": "/lax"} and daemon.get("/lax/").json() == {"path": "/lax/"}
+    assert daemon.get("/slash/a/").json() == {"name": "a", "url": "/slash/a/"}
+    assert daemon.get("/slash/a//").status == 200  # runs of slashes are one
+    assert daemon.get("/pages/").json() == {"page": 1} and daemon.get("/pages/7").json() == {"page": 7}
+    assert daemon.get("/pages").status == 308
+    assert [daemon.get(f"/pages/{page}").status for page in (1, 100, "x", "7/")] == [404] * 4
+
+
+def test_hooks_see_the_redirect(snacgi: Callable[..., Daemon]) -> None:
+    daemon = snacgi(app="hooks")
+    answer = daemon.get("/branch?q=1")
+    assert answer.status == 308 and answer.header("Location") == "/branch/?q=1" and answer.header("X-After") == "/branch"

@@ -20,7 +20,7 @@ from snacgi._rules import parts_of
 
 def ours(rules, path):
     """(the rule's index, its values) or None."""
-    matcher = _snacgi.Matcher([(rule, "GET", rule, "t.py", i) for i, rule in enumerate(rules)])
+    matcher = _snacgi.Matcher([(rule, "GET", rule, "t.py", i, False) for i, rule in enumerate(rules)])
     request = Request("GET", path)
     index = matcher.match(request)
     return None if index is None else (index, request.path_params)
@@ -239,3 +239,86 @@ def test_refused_with_file_and_line(registry, rule, says):
     found = re.match(rf"{re.escape(__file__)}:(\d+): rule '{re.escape(rule)}', character \d+: (.*)", text)
     assert found and line < int(found[1]) < line + 20 and says in found[2]
     assert not registry
+
+
+# ---- slashes at the end ------------------------------------------------------------
+
+
+def werkzeugs_answer(rules, path, strict):
+    urls = Map([Rule(rule, endpoint=str(i), methods=["GET"]) for i, rule in enumerate(rules)],
+               strict_slashes=strict, merge_slashes=False).bind("localhost")
+    try:
+        return rules[int(urls.match(path, method="GET")[0])]
+    except HTTPException as exc:
+        return exc.code
+
+
+def our_answer(rules, path, strict):
+    matcher = _snacgi.Matcher([(rule, "GET", rule, "t.py", i, not strict) for i, rule in enumerate(rules)])
+    request = Request("GET", path)
+    index = matcher.match(request)
+    return (308 if request._slash else 404) if index is None else rules[index]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["/", "/a", "/a/", "/a/b", "/a/b/", "/<x>", "/<x>/", "/<x>/b/", "/<x>/<y>", "/a/<int:y>/",
+                                 "/a/<int:y>"]), min_size=1, max_size=5, unique=True),
+       st.sampled_from(["/", "/a", "/a/", "/a/b", "/a/b/", "/c", "/c/", "/c/b", "/c/d/", "/a/1", "/a/1/"]), st.booleans())
+def test_slashes_as_werkzeug(some, path, strict):
+    if not strict:  # rules of which each answers for the other: Werkzeug takes what comes first
+        assume(not any(rule + "/" in some for rule in some))
+    assert our_answer(some, path, strict) == werkzeugs_answer(some, path, strict)
+
+
+def test_slashes(client):
+    import snacgi
+
+    @route("/strict/", methods=["GET", "POST"])
+    @route("/files/<path:name>/", endpoint="tail")
+    def handler(request, name=""):
+        return [name]
+
+    route("/lax/", strict_slashes=False, endpoint="lax")(handler)
+    route("/none", endpoint="none")(handler)
+    answer = client.get("/strict", query_string={"a": "1 2"})
+    assert answer.status_code == 308 and answer.headers["Location"] == "/strict/?a=1+2"
+    assert client.get("/strict?x", follow_redirects=True).json == [""]
+    assert client.post("/strict", data="x").status_code == 308 and client.put("/strict").status_code == 404
+    assert client.get("/files/a/b").headers["Location"] == "/files/a/b/"
+    assert client.get("/files/a/b/").json == ["a/b"]
+    assert client.get("/lax").json == client.get("/lax/").json == [""]
+    assert client.get("/none/").status_code == 404
+    try:
+        snacgi.url_map.strict_slashes = False
+        client._table = None
+        assert client.get("/strict").json == client.get("/none/").json == [""]
+    finally:
+        snacgi.url_map.strict_slashes = True
+
+
+def test_defaults(client):
+    @route("/p/", defaults={"page": 1})
+    @route("/p/<int:page>")
+    def pages(request, page):
+        return [page, request.path_params]
+
+    @route("/q", defaults={"kind": "all"})
+    async def other(kind):
+        return [kind]
+
+    assert client.get("/p/").json == [1, {"page": 1}] and client.get("/p/3").json == [3, {"page": 3}]
+    assert client.get("/q").json == ["all"]
+    assert url_for("pages") == url_for("pages", page=1) == "/p/" and url_for("pages", page=2) == "/p/2"
+    assert url_for("other", kind="all") == "/q"
+    with pytest.raises(BuildError):
+        url_for("other", kind="some")
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"strict_slashes": 1}, "strict_slashes must be True or False"),
+    ({"defaults": [1]}, "defaults must be a dict"),
+    ({"defaults": {1: 2}}, "defaults must be a dict"),
+])
+def test_wrong_options(registry, options, says):
+    with pytest.raises(TypeError, match=says):
+        route("/x", **options)

@@ -62,7 +62,10 @@ ask(const struct sn_matcher *m, const char *path, uint64_t method, char *values,
 		}
 	}
 	free(copy);
-	return r == SN_MATCH_FOUND ? match.endpoint->rule : r == SN_MATCH_NO_METHOD ? "405" : "-";
+	return r == SN_MATCH_FOUND       ? match.endpoint->rule
+	       : r == SN_MATCH_NO_METHOD ? "405"
+	       : r == SN_MATCH_SLASH     ? "308"
+	                                 : "-";
 }
 
 static void
@@ -88,6 +91,68 @@ one_at(const char *rule, const char *path, const char *values, int line)
 }
 #define one(rule, path, values) one_at(rule, path, values, __LINE__)
 
+/* One rule, and a path that lacks its last slash. */
+static void
+slashed_at(const char *rule, const char *path, int line)
+{
+	struct table t = { .n = 0 };
+	add(&t, rule, GET);
+	build(&t);
+	expect_at(t.m, path, GET, "308", "", line);
+	expect_at(t.m, path, POST, "-", "", line);
+	sn_matcher_free(t.m);
+	t.e[0].lax_slash = true;
+	build(&t);
+	char values[512];
+	if (strcmp(ask(t.m, path, GET, values, sizeof(values)), rule) != 0)
+		fail_msg("line %d: '%s' is not found by %s where slashes do not matter", line, path, rule);
+	expect_at(t.m, path, POST, "405", "", line);
+	sn_matcher_free(t.m);
+}
+#define slashed(rule, path) slashed_at(rule, path, __LINE__)
+
+static void
+slashes_at_the_end(void **state)
+{
+	(void)state;
+	struct table t = { .n = 0 };
+	slashed("/x/<int:id>/", "/x/7");
+	slashed("/x/<any(a,b):v>/", "/x/a");
+	slashed("/<path:p>/", "/a/b");
+	slashed("/<path:p>/edit/", "/a/b/edit");
+	one("/<path:p>/", "/a/b/", "a/b");
+	one("/x/", "/x//", NULL);
+	one("/x", "/x/", NULL);
+	one("/", "/", "");
+	one("/<x>", "/", NULL);
+
+	/* what is there is found; the more specific rule decides */
+	add(&t, "/a", POST);
+	add(&t, "/a/", GET);
+	add(&t, "/<x>", GET);
+	add(&t, "/<x>/b", GET);
+	add(&t, "/l", GET);
+	t.e[4].lax_slash = true;
+	add(&t, "/<path:p>/lax", GET);
+	t.e[5].lax_slash = true;
+	add(&t, "/m/", GET);
+	add(&t, "/m", GET);
+	build(&t);
+	expect(&t, "/a", "308", "");
+	expect_at(t.m, "/a", POST, "/a", "", __LINE__);
+	expect_at(t.m, "/a", SN_METHOD_PUT, "405", "", __LINE__);
+	expect(&t, "/b", "/<x>", "b");
+	expect(&t, "/b/", "-", "");
+	expect(&t, "/a/b", "/<x>/b", "a");
+	expect(&t, "/l", "/l", "");
+	expect(&t, "/l/", "/l", "");
+	expect(&t, "/x/y/lax", "/<path:p>/lax", "x/y");
+	expect(&t, "/x/y/lax/", "/<path:p>/lax", "x/y");
+	expect(&t, "/m", "/m", "");
+	expect(&t, "/m/", "/m/", "");
+	sn_matcher_free(t.m);
+}
+
 static void
 static_rules(void **state)
 {
@@ -99,7 +164,7 @@ static_rules(void **state)
 	one("/a", "/a", "");
 	one("/a", "/a/", NULL);
 	one("/a/", "/a/", "");
-	one("/a/", "/a", NULL);
+	slashed("/a/", "/a");
 	one("/a/b/c", "/a/b/c", "");
 	one("/a/b/c", "/a/b", NULL);
 	one("/a/b", "/a/b/c", NULL);
@@ -627,6 +692,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(static_rules),
+		cmocka_unit_test(slashes_at_the_end),
 		cmocka_unit_test(converters),
 		cmocka_unit_test(text_around_variables),
 		cmocka_unit_test(the_more_specific_wins),

@@ -34,20 +34,22 @@ matcher_dealloc(PyObject *obj)
 	Py_TYPE(obj)->tp_free(obj);
 }
 
-/* One (rule, methods, name, file, line). */
+/* One (rule, methods, name, file, line[, lax slash]). */
 static int
 add_endpoint(struct pymatcher *self, PyObject *tuple)
 {
 	const char *rule, *methods, *name, *file;
 	struct sn_endpoint *e = &self->endpoints[self->n];
 	struct sn_why why;
+	int lax = 0;
 
 	if (!PyTuple_Check(tuple)) {
-		PyErr_SetString(PyExc_TypeError, "a route is (rule, methods, name, file, line)");
+		PyErr_SetString(PyExc_TypeError, "a route is (rule, methods, name, file, line[, lax_slash])");
 		return -1;
 	}
-	if (!PyArg_ParseTuple(tuple, "ssssi:Matcher", &rule, &methods, &name, &file, &e->line))
+	if (!PyArg_ParseTuple(tuple, "ssssi|p:Matcher", &rule, &methods, &name, &file, &e->line, &lax))
 		return -1;
+	e->lax_slash = lax;
 	if (sn_method_parse(methods, &e->methods, &why) < 0) {
 		PyErr_SetString(PyExc_ValueError, why.text);
 		return -1;
@@ -116,6 +118,9 @@ matcher_match(PyObject *obj, PyObject *request)
 		return NULL;
 	}
 	switch (sn_matcher_find(self->m, req->path.match, req->path.len, req->method, &m)) {
+	case SN_MATCH_SLASH:
+		req->slash = true;
+		Py_RETURN_NONE;
 	case SN_MATCH_NO_PATH:
 	case SN_MATCH_NO_METHOD:
 		req->allow = m.allow;
@@ -132,7 +137,8 @@ matcher_match(PyObject *obj, PyObject *request)
 static PyMethodDef matcher_methods[] = {
 	{ "match", matcher_match, METH_O,
 	  "match(request): the route's index, and request.path_params are set; None when no route\n"
-	  "takes it, and request._allowed has the methods of the path." },
+	  "takes it, and request._allowed has the methods of the path, or request._slash the path\n"
+	  "with the slash that it lacks." },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -140,7 +146,8 @@ PyTypeObject sn_pymatcher_type = {
 	PyVarObject_HEAD_INIT(NULL, 0)
 	.tp_name = "_snacgi.Matcher",
 	.tp_doc = "Matcher(routes)\n--\n\n"
-	          "A table of routes: (rule, methods, name, file, line) each, methods as in 'GET, POST'.\n"
+	          "A table of routes: (rule, methods, name, file, line[, lax_slash]) each, methods as in\n"
+	          "'GET, POST'.\n"
 	          "ValueError names what is wrong, such as a rule that is there twice.",
 	.tp_basicsize = sizeof(struct pymatcher),
 	.tp_flags = Py_TPFLAGS_DEFAULT,

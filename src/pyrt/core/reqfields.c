@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "http/method.h"
+#include "http/slash.h"
 #include "http/query.h"
 
 #define SELF(obj) ((struct sn_pyrequest *)(obj))
@@ -371,6 +372,25 @@ get_allowed(PyObject *self, void *arg SN_UNUSED)
 	return text;
 }
 
+/* Where a request goes that lacks the slash at its rule's end; None: it does not. */
+static PyObject *
+get_slash(PyObject *self, void *arg SN_UNUSED)
+{
+	char store[256];
+	struct sn_buf url;
+	PyObject *text = NULL;
+
+	if (!REQ(self)->slash)
+		Py_RETURN_NONE;
+	sn_buf_init(&url, store, sizeof(store));
+	if (sn_slash_location(REQ(self), &url) == 0)
+		text = PyUnicode_FromStringAndSize(url.data, (Py_ssize_t)url.len);
+	else
+		PyErr_NoMemory();
+	sn_buf_free(&url);
+	return text;
+}
+
 /* ---- forms and cookies: snacgi._forms --------------------------------------- */
 
 static PyObject *
@@ -570,6 +590,7 @@ PyGetSetDef sn_request_getset[] = {
 	{ "data", get_data, NULL, "The body's bytes.", NULL },
 	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
 	{ "_allowed", get_allowed, NULL, NULL, NULL },
+	{ "_slash", get_slash, NULL, NULL, NULL },
 	{ "__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };

@@ -128,3 +128,8 @@ async def late(request):
         await asyncio.sleep(0.01)
     note("late ends")
     return {"lifespan": state["lifespan"]}
+
+
+@get("/branch/")
+def branch():
+    return "branch"

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Rules with arguments, slashes at their end, defaults."""
+
+from snacgi import get, route, url_for
+
+
+@get("/slash/<name>/")
+def slashed(name):
+    return {"name": name, "url": url_for("slashed", name=name)}
+
+
+@get("/lax", strict_slashes=False)
+async def lax(request):
+    return {"path": request.path}
+
+
+@route("/pages/", defaults={"page": 1})
+@route("/pages/<int(min=2, max=99):page>")
+def pages(page):
+    return {"page": page}
