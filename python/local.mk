@@ -40,6 +40,7 @@ dist_snaxumpy_DATA = \
 dist_snacgipy_DATA += \
 	python/snacgi/_loop.py \
 	python/snacgi/_stacks.py \
+	python/snacgi/_check.py \
 	python/snacgi/_pool.py \
 	python/snacgi/_poolproc.py \
 	python/snacgi/_poolwork.py \

@@ -9,7 +9,6 @@ sync handler nothing in it ever waits, and it is driven by hand. Private.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from typing import Any, Awaitable, Callable, Mapping, Optional, Sequence
@@ -126,6 +125,8 @@ def _callable_from(func: Callable[..., Any], asynchronous: bool) -> Callable[...
     else:
 
         async def call(*args: Any) -> Any:
+            import asyncio  # at every start it would cost more than the interpreter
+
             return asyncio.run(func(*args))
 
     return call

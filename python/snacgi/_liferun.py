@@ -8,14 +8,16 @@ end, the last one first, then on_shutdown's functions. Private.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import threading
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import _life
 from ._hooks import is_async
+
+if TYPE_CHECKING:
+    import asyncio
 
 _log = logging.getLogger("snacgi")
 
@@ -45,9 +47,13 @@ class Life:
     def _in_loop(self, coroutine: Any) -> None:
         if self._loop is None:
             raise RuntimeError("there is no event loop")
+        import asyncio
+
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _begin(self) -> None:
+        import asyncio
+
         up = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(up), name="snacgi-lifespan")
@@ -72,6 +78,8 @@ class Life:
         """In the loop, when no async handler runs any more."""
         if not self._began or not _life.needs_loop():
             return
+        import asyncio
+
         await asyncio.get_running_loop().run_in_executor(None, self._lanes_ended.wait)
         if self._task is not None and self._stop is not None:
             self._stop.set()

@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""What the daemon's runtime calls in its own interpreter. Private: users import snacgi."""
+"""What the daemon's runtime calls in its own interpreter. Private: users import snacgi.
+
+Imported at every start, so what only some applications need (the event loop, the pool, `check`)
+is imported when it is called: asyncio alone takes longer than the interpreter."""
 
 from __future__ import annotations
 
-import ast
-import asyncio
 import atexit
 import importlib
-import inspect
 import logging
-import pickle
 import sys
-import textwrap
 import threading
-from typing import Any, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from . import _describe, _forms, _routing
 from ._bind import bind, bind_missing
-from ._blueprint import unregistered
 from ._life import needs_loop, run_worker_init
 from ._liferun import Life
-from ._loop import cancel_later, new_loop, run
 from ._stacks import of_coroutine as stack_of_coroutine
 from ._stacks import of_thread as stack_of_thread
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "dumps", "end", "end_life", "lanes_ended",
            "missing", "needs_loop", "new_loop", "prepare", "retrying", "run_loop", "start_life",
@@ -97,9 +96,27 @@ def end_life() -> None:
     _life.end()
 
 
+# ---- the event loop --------------------------------------------------------------
+
+
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
+    from . import _loop
+
+    return _loop.new_loop(kind)
+
+
 def run_loop(loop: asyncio.AbstractEventLoop, fd: int, bell: Callable[[], object],
              started: Callable[[], object], ended: Callable[[], bool]) -> None:
-    run(loop, fd, bell, started, ended, lambda: _life.leave())
+    from . import _loop
+
+    _loop.run(loop, fd, bell, started, ended, lambda: _life.leave())
+
+
+def cancel_later(loop: asyncio.AbstractEventLoop, delay: float, grace: float,
+                 cancel: Callable[[], object], stop: Callable[[], object]) -> None:
+    from . import _loop
+
+    _loop.cancel_later(loop, delay, grace, cancel, stop)
 
 
 # ---- pool --------------------------------------------------------------------
@@ -158,78 +175,6 @@ def end() -> None:
 
 def check() -> list[str]:
     """What would fail only in the middle of a request; each text ends with the mend."""
-    findings = [f"blueprint {b.name!r} has routes and is never registered: register_blueprint(it)"
-                for b in unregistered()]
-    for route in _routing.registry:
-        if route.use_process_pool:
-            where = f"{route.file}:{route.line}: {route.name}"
-            findings += [f"{where}: {text}" for text in _check_pool_handler(route.handler)]
-    return findings
+    from ._check import findings
 
-
-def _check_pool_handler(handler: Callable[..., Any]) -> Iterator[str]:
-    """Looks at the functions that the handler passes to its second argument. Only what is
-    written as a name, an attribute or a lambda in the handler itself can be judged."""
-    function = inspect.unwrap(handler)
-    if "<locals>" in getattr(function, "__qualname__", ""):
-        yield (f"it is defined inside another function ({function.__qualname__}), where pool "
-               "processes cannot find it by name; define it at the top level of a module")
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return
-    definition = next((n for n in ast.walk(tree)
-                       if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))), None)
-    if definition is None:
-        return
-    args = [*definition.args.posonlyargs, *definition.args.args]
-    if len(args) < 2:
-        yield ("it takes no pool: use_process_pool=True passes it as the second argument; write "
-               f"def {definition.name}(request, pool)")
-        return
-    local = {n.name for n in ast.walk(definition) if n is not definition
-             and isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    for submitted in _submitted(definition, args[1].arg):
-        text = _judge(submitted, local, function)
-        if text:
-            yield text
-
-
-def _submitted(definition: ast.AST, pool: str) -> Iterator[ast.expr]:
-    """pool.submit(X), pool.map(X), loop.run_in_executor(pool, X)."""
-    for node in ast.walk(definition):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
-            continue
-        owner = node.func.value
-        first = node.args[0]
-        if node.func.attr in ("submit", "map") and isinstance(owner, ast.Name) and owner.id == pool:
-            yield first
-        elif (node.func.attr == "run_in_executor" and isinstance(first, ast.Name)
-              and first.id == pool and len(node.args) > 1):
-            yield node.args[1]
-
-
-def _judge(expr: ast.expr, local: set[str], function: Callable[..., Any]) -> str | None:
-    mend = "define it at the top level of a module"
-    if isinstance(expr, ast.Lambda):
-        return f"a lambda (line {expr.lineno} of it) cannot be sent to the process pool; {mend}"
-    if isinstance(expr, ast.Name) and expr.id in local:
-        return (f"{expr.id}() is defined inside the handler and cannot be sent to the process "
-                f"pool; {mend}")
-    value = _resolve(expr, function)
-    if value is None:
-        return None
-    try:
-        pickle.dumps(value)
-    except Exception as exc:
-        return f"{ast.unparse(expr)} cannot be sent to the process pool ({exc}); {mend}"
-    return None
-
-
-def _resolve(expr: ast.expr, function: Callable[..., Any]) -> Any:
-    if isinstance(expr, ast.Name):
-        return getattr(function, "__globals__", {}).get(expr.id)
-    if isinstance(expr, ast.Attribute):
-        owner = _resolve(expr.value, function)
-        return None if owner is None else getattr(owner, expr.attr, None)
-    return None
+    return findings()

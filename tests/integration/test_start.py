@@ -464,3 +464,15 @@ def test_mod_fcgid_starts_it(tmp: Path) -> None:
         wait_until(lambda: ended(pids[0]), "the end of the old one")
         pids.append(int(http(port, "/pid")))
         assert pids[1] != pids[0]
+
+
+def test_what_an_application_does_not_need_is_not_imported(snacgi: Snacgi, tmp: Path) -> None:
+    """Only sync handlers: no event loop, no pool, no form parser; asyncio alone takes longer to
+    import than the interpreter to start."""
+    (tmp / "app").mkdir()
+    (tmp / "app" / "app.py").write_text(
+        "import sys\nfrom snacgi import route\n\n\n@route('/imported')\ndef imported(request):\n    return sorted(sys.modules)\n")
+    daemon = snacgi(app=tmp / "app", probe="/imported")
+    imported = set(daemon.get("/imported").json())
+    assert {"snacgi", "app"} <= imported
+    assert not imported & {"asyncio", "concurrent.futures", "multiprocessing", "pickle", "socket", "werkzeug", "snacgi._pool"}
