@@ -6,4 +6,4 @@ dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md doc/p
 doc-tables:
 	$(PYTHON_BIN) $(srcdir)/tests/servers/table.py --write $(srcdir)/doc/front-servers.md
 .PHONY: doc-tables
-dist_doc_DATA += doc/tutorial.md doc/starting.md doc/python-dependencies.md
+dist_doc_DATA += doc/tutorial.md doc/from-flask.md doc/starting.md doc/python-dependencies.md
