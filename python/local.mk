@@ -41,6 +41,7 @@ dist_snacgipy_DATA += \
 	python/snacgi/_loop.py \
 	python/snacgi/_stacks.py \
 	python/snacgi/_check.py \
+	python/snacgi/_stream.py \
 	python/snacgi/_pool.py \
 	python/snacgi/_poolproc.py \
 	python/snacgi/_poolwork.py \

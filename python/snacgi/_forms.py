@@ -8,7 +8,7 @@ import functools
 import importlib
 import io
 import re
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional
 
 from _snacgi import Request
 
@@ -57,21 +57,32 @@ def _stream(*about: Any, **more: Any) -> Any:
     return _spool()(max_size=max(1, _limits["file"]), mode="rb+")
 
 
+def _body(request: Request, mimetype: str) -> tuple[Any, Optional[int]]:
+    # The stream that is parsed, and its length where that is known.
+    if request._arriving == "async":
+        raise RuntimeError("a form cannot be parsed while it arrives in an async handler: leave out stream=True,"
+                           " or write a handler that is not async")
+    if request._arriving and mimetype == "multipart/form-data":
+        return request.stream, request.content_length
+    data = request.stream.read(_limits["memory"] + 1) if request._arriving else request.get_data(cache=False)
+    if mimetype == "application/x-www-form-urlencoded":
+        if len(data) > _limits["memory"]:
+            _refuse(413, "the form is larger than allowed (limits.form_memory)")
+        if data.count(b"&") >= _limits["parts"]:
+            _refuse(413, "the form has more fields than allowed (limits.form_parts)")
+    return io.BytesIO(data), len(data)
+
+
 def parse(request: Request) -> tuple[Any, Any]:
     """(form, files) of a body that is a form; both empty when it is none."""
     formparser = _werkzeug("formparser", "form")
     http = importlib.import_module("werkzeug.http")
     mimetype, options = http.parse_options_header(request.content_type)
-    body = request.get_data(cache=False)
-    if mimetype == "application/x-www-form-urlencoded":
-        if len(body) > _limits["memory"]:
-            _refuse(413, "the form is larger than allowed (limits.form_memory)")
-        if body.count(b"&") >= _limits["parts"]:
-            _refuse(413, "the form has more fields than allowed (limits.form_parts)")
+    body, size = _body(request, mimetype)
     parser = formparser.FormDataParser(_stream, max_form_memory_size=_limits["memory"], silent=False,
                                        max_form_parts=_limits["parts"])
     try:
-        _, form, files = parser.parse(io.BytesIO(body), mimetype, len(body), options)
+        _, form, files = parser.parse(body, mimetype, size, options)
     except importlib.import_module("werkzeug.exceptions").RequestEntityTooLarge:
         _refuse(413, _TOO_MUCH)
     except NameError as exc:  # Debian's 2.2.2-3+deb12u1 raises by a name that it forgot to import

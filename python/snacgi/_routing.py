@@ -23,8 +23,8 @@ from ._signature import Passing, passing_of
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent", "strict_slashes", "defaults",
-            *_describe.OPTIONS)
+_OPTIONS = ("methods", "use_process_pool", "endpoint", "timeout", "idempotent", "stream", "strict_slashes",
+            "defaults", *_describe.OPTIONS)
 
 _LONGEST = 86400  # seconds, as in snacgi.conf
 
@@ -44,6 +44,7 @@ class Route:
     line: int
     timeout: Optional[float] = None  #: seconds; None: timeouts.request
     idempotent: bool = False  #: a pool call whose process died may run once more
+    stream: bool = False  #: the handler begins before the body has come
     passing: Passing = Passing()  #: what the handler is called with
     scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first
     doc: Doc = Doc()  #: for the OpenAPI document
@@ -158,6 +159,7 @@ def route(
     endpoint: Optional[str] = None,
     timeout: Optional[float] = None,
     idempotent: bool = False,
+    stream: bool = False,
     strict_slashes: Optional[bool] = None,
     defaults: Optional[Mapping[str, Any]] = None,
     **options: Any,
@@ -179,6 +181,8 @@ def route(
         path that lacks one is redirected. url_map.strict_slashes when left out.
     defaults: values for variables that the rule does not have, as another one of the
         function has them.
+    stream: the function begins when the request's head is there, and reads the body
+        from request.stream while it arrives, however large it is.
     tags, summary, description, operation_id, deprecated, include_in_schema, responses:
         for the OpenAPI document, see enable_docs().
 
@@ -190,7 +194,8 @@ def route(
     parameters are wrong.
     """
     options = dict(options, methods=methods, use_process_pool=use_process_pool, endpoint=endpoint,
-                   timeout=timeout, idempotent=idempotent, strict_slashes=strict_slashes, defaults=defaults)
+                   timeout=timeout, idempotent=idempotent, stream=stream, strict_slashes=strict_slashes,
+                   defaults=defaults)
     checked = check_options(rule, options)
     variables = variables_of(rule)
 
@@ -230,6 +235,8 @@ def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:
     methods = _check_methods(options.get("methods"))
     if not isinstance(pool, bool):
         raise TypeError(f"use_process_pool must be True or False, not {pool!r}")
+    if not isinstance(options.get("stream", False), bool):
+        raise TypeError(f"stream must be True or False, not {options['stream']!r}")
     if not isinstance(idempotent, bool):
         raise TypeError(f"idempotent must be True or False, not {idempotent!r}")
     if idempotent and not pool:
@@ -242,8 +249,8 @@ def check_options(rule: Any, options: dict[str, Any]) -> dict[str, Any]:
     if defaults is not None and not (isinstance(defaults, Mapping) and all(isinstance(name, str) for name in defaults)):
         raise TypeError(f"defaults must be a dict of variables' names and values, not {defaults!r}")
     return {"methods": methods, "use_process_pool": pool, "endpoint": endpoint, "idempotent": idempotent,
-            "timeout": _check_timeout(options.get("timeout")), "strict_slashes": strict,
-            "defaults": dict(defaults) if defaults else None, "doc": doc_of(options)}
+            "stream": options.get("stream", False), "timeout": _check_timeout(options.get("timeout")),
+            "strict_slashes": strict, "defaults": dict(defaults) if defaults else None, "doc": doc_of(options)}
 
 
 def make_route(rule: str, variables: list[str], func: Any, options: dict[str, Any],

@@ -104,6 +104,10 @@ class BadRequest(HTTPException):
     description = "The server could not understand the request."
 
 
+class ClientDisconnected(BadRequest):
+    """The client left before its request was complete (request.stream)."""
+
+
 class Unauthorized(HTTPException):
     """401. ``www_authenticate``: the challenge for the WWW-Authenticate header."""
 

@@ -271,6 +271,8 @@ class TestClient:
         route = None if found is None else table.made_of[found]
         call: Callable[..., Any] = table.missing if found is None else table.calls[found]
         name = route.name if route else ""
+        if route and route.stream and route.is_async:
+            request._awaited = True
         args = (request, self._pool) if route and route.use_process_pool else (request,)
         try:
             if route and route.is_async:

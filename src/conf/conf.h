@@ -53,7 +53,7 @@ struct sn_conf {
 		bool dir_named;   /* set by the file or an option: must exist */
 		struct sn_strings modules;
 		char *venv;
-		unsigned dispatch_workers, pool_workers, max_tasks_per_child;
+		unsigned dispatch_workers, stream_workers, pool_workers, max_tasks_per_child;
 		char *json;       /* "builtin", "orjson" */
 		char *nan;        /* "error", "null" */
 		char *loop;       /* "asyncio", "uvloop" */

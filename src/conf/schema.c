@@ -46,6 +46,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("python.modules", STRINGS, python.modules, 0, 0, "[ ]", "[ \"app\" ]"),
 	KEY("python.venv", PATH, python.venv, 0, 0, "", "\"/srv/app/venv\""),
 	KEY("python.dispatch_workers", UINT, python.dispatch_workers, 1, 256, "4", "4"),
+	KEY("python.stream_workers", UINT, python.stream_workers, 1, 256, "16", "16"),
 	KEY("python.pool_workers", UINT, python.pool_workers, 1, 256, "4", "4"),
 	KEY("python.max_tasks_per_child", UINT, python.max_tasks_per_child, 0, 1000000000, "0", "1000"),
 	WORD("python.json", python.json, "builtin orjson", "builtin", "\"builtin\""),

@@ -29,6 +29,7 @@ struct sn_endpoint {
 	const char *summary, *description; /* for people; native: may be NULL, Python: NULL */
 	int64_t timeout_ms; /* of its handler; 0: timeouts.request */
 	bool lax_slash; /* a slash more or less at the path's end does not matter */
+	bool stream;        /* its handler begins before the body has come (instream.h) */
 };
 
 #define SN_ROUTE_VALUES_MAX 16

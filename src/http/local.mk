@@ -4,6 +4,7 @@ SN_CORE_SOURCES += \
 	src/http/body.c src/http/body.h \
 	src/http/endpoint.h \
 	src/http/errpage.c \
+	src/http/instream.c src/http/instream.h \
 	src/http/method.c src/http/method.h \
 	src/http/params.c src/http/params.h \
 	src/http/path.c src/http/path.h \

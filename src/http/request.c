@@ -196,6 +196,7 @@ sn_request_unref(struct sn_request *req)
 	if (req->json && req->json_free)
 		req->json_free(req->json);
 	sn_body_free(&req->body);
+	sn_instream_free(req->input);
 	sn_arena_free(req->arena);
 	free(req);
 	/* Last: the owner may hold the memory limits that the request counted against. */

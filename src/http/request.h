@@ -11,6 +11,7 @@
 
 #include "http/body.h"
 #include "http/endpoint.h"
+#include "http/instream.h"
 #include "http/params.h"
 #include "http/path.h"
 #include "http/sink.h"
@@ -54,6 +55,7 @@ struct sn_request {
 	void *executor; /* the executor's own record; it frees it */
 
 	struct sn_body body;
+	struct sn_instream *input; /* in its place, where the endpoint has `stream`; else NULL */
 	struct json_object *json; /* parsed body, native handlers; freed by json_free */
 	void (*json_free)(struct json_object *);
 	const char *json_error;

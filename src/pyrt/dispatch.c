@@ -416,7 +416,7 @@ sn_dispatch_spawn(struct sn_dispatch *d, unsigned index)
 	struct sn_syncworker *w = &d->workers[index];
 	char name[16];
 
-	snprintf(name, sizeof(name), "sn-python-%u", index % 100000);
+	snprintf(name, sizeof(name), d->reads ? "sn-reader-%u" : "sn-python-%u", index % 100000);
 	w->left = false;
 	atomic_store(&w->given_up, false);
 	if (spawn(&w->thread, worker_main, w, name) < 0)
@@ -440,7 +440,7 @@ sn_dispatch_start(struct sn_dispatch *d)
 		d->alive += rc == 0;
 	}
 	pthread_mutex_unlock(&d->lock);
-	return rc;
+	return rc == 0 && d->readers ? sn_dispatch_start(d->readers) : rc;
 }
 
 void
@@ -478,8 +478,8 @@ sn_dispatch_await_end(struct sn_dispatch *d, int64_t deadline_ms)
 	return drained;
 }
 
-int
-sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
+static int
+join(struct sn_dispatch *d, int64_t deadline_ms)
 {
 	struct timespec until = timespec_of(deadline_ms);
 	bool late, stuck;
@@ -507,6 +507,19 @@ sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
 		pthread_join(d->monitor, NULL);
 	d->monitored = false;
 	return stuck ? SN_EAGAIN : 0;
+}
+
+int
+sn_dispatch_join(struct sn_dispatch *d, int64_t deadline_ms)
+{
+	int rc = join(d, deadline_ms), theirs;
+
+	if (!d->readers)
+		return rc;
+	if (atomic_load(&d->readers->closed)) /* what they have is run first */
+		sn_dispatch_await_end(d->readers, deadline_ms);
+	theirs = join(d->readers, deadline_ms);
+	return rc == SN_EGONE || theirs == SN_EGONE ? SN_EGONE : rc ? rc : theirs;
 }
 
 /* ---- from outside ------------------------------------------------------------ */
@@ -546,8 +559,21 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 }
 
 int
+sn_dispatch_add_readers(struct sn_dispatch *d, unsigned workers, unsigned max_stuck, size_t queue)
+{
+	int rc = sn_dispatch_new(&d->readers, workers + 1, max_stuck, queue, d->limit_ms);
+
+	if (rc < 0)
+		return rc;
+	d->readers->reads = true;
+	atomic_store(&d->readers->hot, SN_HOT_NONE); /* the first that comes */
+	return 0;
+}
+
+int
 sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
 {
+	d = sn_dispatch_of(d, req);
 	if (sn_unlikely(atomic_load_explicit(&d->closed, memory_order_acquire)))
 		return SN_EGONE;
 	if ((sn_unlikely(atomic_load_explicit(&d->held, memory_order_relaxed)) &&
@@ -574,11 +600,15 @@ sn_dispatch_close(struct sn_dispatch *d)
 	atomic_store(&d->closed, true);
 	sn_full_fence();
 	wake_hot(d);
+	if (d->readers)
+		sn_dispatch_close(d->readers);
 }
 
 void
 sn_dispatch_refuse_all(struct sn_dispatch *d)
 {
+	if (d->readers)
+		sn_dispatch_refuse_all(d->readers);
 	refuse_queued(d);
 	for (unsigned i = 0; i < atomic_load(&d->slots); i++) {
 		struct sn_syncworker *w = &d->workers[i];
@@ -597,9 +627,11 @@ sn_dispatch_stats(const struct sn_dispatch *d, struct sn_pyrt_stats *out)
 {
 	struct sn_ring_stats ring;
 
+	if (d->readers)
+		sn_dispatch_stats(d->readers, out);
 	sn_ring_stats(d->ring, &ring);
-	out->sync_depth = ring.depth + (atomic_load(&d->oldest) != NULL);
-	out->sync_peak = ring.peak;
+	out->sync_depth += ring.depth + (atomic_load(&d->oldest) != NULL);
+	out->sync_peak = ring.peak > out->sync_peak ? ring.peak : out->sync_peak;
 	out->rejected += atomic_load(&d->rejected);
 	out->expired += atomic_load(&d->expired);
 	for (unsigned i = 0; i < atomic_load(&d->slots); i++)
@@ -612,6 +644,7 @@ sn_dispatch_free(struct sn_dispatch *d)
 {
 	if (!d)
 		return;
+	sn_dispatch_free(d->readers);
 	pthread_cond_destroy(&d->changed);
 	pthread_mutex_destroy(&d->lock);
 	sn_ring_free(d->ring);

@@ -13,6 +13,10 @@ struct sn_dispatch;
 /* `max_stuck`: how many threads whose handlers do not return may be replaced. */
 int sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, size_t queue,
                     int64_t queue_timeout_ms);
+/* A second set of threads, all its own, for endpoints with `stream`: their handlers wait for slow
+ * peers, which is not to hold up the others. From here on `d` stands for both; its start, end and
+ * counts are theirs too. Before the start. SN_ENOMEM. */
+int sn_dispatch_add_readers(struct sn_dispatch *d, unsigned workers, unsigned max_stuck, size_t queue);
 /* Starts workers 1.. and the monitor. Needs the GIL (and lets go of it). */
 int sn_dispatch_start(struct sn_dispatch *d);
 /* Worker 0: runs handlers in the calling thread, which holds the GIL, until the ring was

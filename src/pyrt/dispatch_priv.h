@@ -41,6 +41,8 @@ struct sn_dispatch {
 	int64_t limit_ms;
 	unsigned nworkers, max_stuck;
 	bool monitored;
+	struct sn_dispatch *readers; /* of endpoints with `stream`; NULL: there are none */
+	bool reads;                  /* this is those; there is no worker 0 */
 	pthread_t monitor;
 
 	_Alignas(64) atomic_int asleep;
@@ -62,6 +64,13 @@ struct sn_dispatch {
 	atomic_ullong rejected, expired;
 	struct sn_syncworker workers[]; /* nworkers + max_stuck */
 };
+
+/* Whose threads run `req`. */
+static inline struct sn_dispatch *
+sn_dispatch_of(struct sn_dispatch *d, const struct sn_request *req)
+{
+	return sn_unlikely(req->endpoint->stream) && d->readers ? d->readers : d;
+}
 
 /* ---- dispatch.c ---- */
 

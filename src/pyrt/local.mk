@@ -7,6 +7,7 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/exc.c \
 	src/pyrt/core/hdrlist.c \
 	src/pyrt/core/headers.c \
+	src/pyrt/core/input.c \
 	src/pyrt/core/json.c \
 	src/pyrt/core/jsonread.c \
 	src/pyrt/core/match.c \

@@ -216,6 +216,9 @@ start_lanes(struct sn_pyrt *rt)
 		return sn_why_set(rt->why, SN_ENOMEM, "out of memory: Python's queue of %zu", opt->queue);
 	if (!serve)
 		return 0;
+	if (rt->routes.readers &&
+	    sn_dispatch_add_readers(rt->dispatch, opt->stream_workers, opt->max_stuck, opt->queue) < 0)
+		return sn_why_set(rt->why, SN_ENOMEM, "out of memory: python.stream_workers");
 	rc = rt->routes.pool ? start_pool(rt) : 0;
 	if (rc == 0 && rt->routes.async) {
 		rc = sn_aio_new(&rt->aio, opt->async_max, limit, rt->why);

@@ -17,6 +17,7 @@ struct sn_pyrt_options {
 	const char *venv;           /* NULL or "": none */
 	const char *package_path;   /* where snacgi/ and _snacgi are; NULL: compiled-in */
 	unsigned dispatch_workers;  /* >= 1; 1: sync handlers run in the runtime thread */
+	unsigned stream_workers;    /* >= 1; for sync handlers that read their body while it arrives */
 	unsigned pool_workers;      /* >= 1; the pool starts only if a route asks for it */
 	unsigned pool_max_tasks;    /* calls after which a pool process is replaced; 0: never */
 	double pool_timeout;        /* seconds that a pool call may run; 0: no limit */

@@ -19,11 +19,11 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	struct sn_endpoint *e = &r->endpoints[i];
 	struct sn_why reason;
 	PyObject *handler;
-	int async, pool, idempotent, line, lax;
+	int async, pool, idempotent, line, lax, stream;
 	double timeout;
 
-	if (!PyArg_ParseTuple(tuple, "ssOspppsidp", &rule, &methods, &handler, &name, &async, &pool,
-	                      &idempotent, &file, &line, &timeout, &lax))
+	if (!PyArg_ParseTuple(tuple, "ssOspppsidpp", &rule, &methods, &handler, &name, &async, &pool,
+	                      &idempotent, &file, &line, &timeout, &lax, &stream))
 		return sn_interp_fail(why, "A route cannot be read");
 	if (sn_method_parse(methods, &e->methods, &reason) < 0)
 		return sn_why_set(why, SN_EINVAL, "%s:%d: route %s: %s", file, line, rule, reason.text);
@@ -32,11 +32,13 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	else
 		e->lane = pool ? SN_LANE_POOL : SN_LANE_SYNC;
 	r->async |= async;
-	r->sync |= !async;
+	r->sync |= !async && !stream;
+	r->readers |= !async && stream;
 	r->pool |= pool;
 	e->target = &r->targets[i];
 	e->line = line;
 	e->lax_slash = lax;
+	e->stream = stream;
 	e->timeout_ms = sn_clock_ms_of(timeout);
 	e->rule = strdup(rule);
 	e->name = strdup(name);

@@ -15,6 +15,7 @@ struct sn_pyroutes {
 	struct sn_endpoint missing;
 	struct sn_pytarget missing_target;
 	bool sync, async, pool; /* which lanes are needed */
+	bool readers;           /* sync ones that read their body while it arrives */
 };
 
 /* Needs the GIL. */

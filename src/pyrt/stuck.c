@@ -47,7 +47,7 @@ enum sn_hold
 sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, PyObject *exc)
 {
 	PyObject *pool = ((const struct sn_pytarget *)req->endpoint->target)->pool;
-	struct sn_syncworker *w = who_runs(d, req);
+	struct sn_syncworker *w = who_runs(sn_dispatch_of(d, req), req);
 
 	if (!w)
 		return SN_HOLD_NOT;
@@ -64,7 +64,7 @@ sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, PyObj
 unsigned long
 sn_dispatch_thread_of(struct sn_dispatch *d, const struct sn_request *req)
 {
-	struct sn_syncworker *w = who_runs(d, req);
+	struct sn_syncworker *w = who_runs(sn_dispatch_of(d, req), req);
 
 	return w && w->in_handler ? w->ident : 0;
 }
@@ -112,6 +112,7 @@ sn_dispatch_replace(struct sn_dispatch *d, const struct sn_request *req)
 	struct sn_syncworker *w;
 	int slot, rc = 0;
 
+	d = sn_dispatch_of(d, req);
 	pthread_mutex_lock(&d->lock);
 	w = who_runs(d, req);
 	if (!w || atomic_load(&w->given_up))

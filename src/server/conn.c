@@ -198,7 +198,7 @@ static bool
 is_at_rest(const struct sn_conn *c)
 {
 	return !c->shared && c->nactive == 0 && !sn_out_pending(c) && !c->close_after &&
-	       !c->needs_io && !c->starved && !c->held && !c->choked && c->in_epoll &&
+	       !c->needs_io && !c->starved && !c->held && !c->choked && !c->stalled && c->in_epoll &&
 	       !c->armed_out && c->fd >= 0;
 }
 
@@ -257,7 +257,7 @@ sn_conn_after(struct sn_conn *c)
 	bool over = c->close_after && !c->nactive && !pending;
 	if (!gone && !over) /* a fresh connection with one short request never meets epoll */
 		arm(c, pending);
-	c->needs_io = pending || c->held || c->choked || (c->close_after && c->unread);
+	c->needs_io = pending || c->held || c->choked || c->stalled || (c->close_after && c->unread);
 	sn_conn_unlock(c);
 	if (gone) {
 		sn_conn_close(c);

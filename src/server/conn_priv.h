@@ -116,11 +116,12 @@ struct sn_conn {
 	bool held;           /* a BEGIN of `held_id` waits, unanswered, for the present request */
 	bool held_keep;
 	bool choked;         /* the wire's replies are not taken: nothing is read meanwhile */
+	bool stalled;        /* a handler does not read its body: the same */
 	bool broken;         /* the peer's bytes make no sense any more */
 	bool unread;         /* bytes may still come that nobody wants: linger before closing */
 	bool lingering;      /* answered and half-closed: only draining */
 	uint16_t held_id;
-	struct sn_buf stash; /* bytes that came behind the held BEGIN */
+	struct sn_buf stash; /* bytes that came behind what stopped them */
 	uint64_t lingered;
 	unsigned nremote;    /* requests with other threads */
 	unsigned nactive;
@@ -255,6 +256,10 @@ struct sn_exchange *sn_exchange_begin(struct sn_conn *c, uint16_t id, bool keep)
 void sn_exchange_event(struct sn_exchange *x, const struct sn_wire_event *ev);
 /* io: parameter bytes in the read buffer are kept beyond its life. */
 void sn_exchange_keep_slice(struct sn_exchange *x);
+/* io: its state becomes SN_EX_RUNNING. True: it is to be run, or answered by x->verdict. */
+bool sn_exchange_run(struct sn_exchange *x);
+/* Tells the log why bytes of the body could not be kept. */
+void sn_exchange_body_failed(struct sn_exchange *x, int rc);
 /* io: answers at once although more of the request may come. A peer that sends one request
  * at a time is then half-closed and drained, so that the answer is not lost to a reset. */
 void sn_exchange_reject(struct sn_exchange *x, int status, const char *text);
@@ -274,6 +279,17 @@ sn_exchange_of(struct sn_wire_stream *stream)
 {
 	return (struct sn_exchange *)(void *)((char *)stream - offsetof(struct sn_exchange, stream));
 }
+
+/* ---- early.c ---------------------------------------------------------------- */
+
+/* io: the parameters are complete: the handler begins, its body of `length` (-1: unknown) to come. */
+void sn_early_begin(struct sn_exchange *x, int64_t length);
+/* io: bytes of it. */
+void sn_early_body(struct sn_exchange *x, const struct sn_wire_event *ev);
+/* io: true while a handler has enough of its body, and nothing more of it can be taken. */
+bool sn_early_stalls(const struct sn_conn *c);
+/* io: the peer has ended his side: what has not come will not come. */
+void sn_early_cut(struct sn_exchange *x);
 
 /* ---- timeout.c ------------------------------------------------------------ */
 

@@ -137,6 +137,14 @@ sn_exchange_begin(struct sn_conn *c, uint16_t id, bool keep)
 	return x;
 }
 
+void
+sn_exchange_body_failed(struct sn_exchange *x, int rc)
+{
+	sn_log_for(SN_LOG_ERROR, x->req->id, "cannot keep the request body: %s: %s", sn_err_name(rc),
+	           rc == SN_EIO ? strerror(errno)
+	                        : rc == SN_EFULL ? "limits.spool is used up" : "out of memory");
+}
+
 static void
 set_verdict(struct sn_exchange *x, int status, const char *text)
 {
@@ -208,6 +216,20 @@ build(struct sn_exchange *x)
 		set_verdict(x, 400, sn_params_fault_text(fault));
 }
 
+bool
+sn_exchange_run(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	sn_conn_lock(c);
+	bool run = x->req && x->state == SN_EX_READING;
+	if (run)
+		x->state = SN_EX_RUNNING;
+	sn_conn_unlock(c);
+	if (run)
+		atomic_fetch_add_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
+	return run;
+}
+
 static void
 on_params_end(struct sn_exchange *x)
 {
@@ -249,6 +271,8 @@ on_params_end(struct sn_exchange *x)
 		sn_exec_route(x);
 	if (length > 0 && (uint64_t)length > conf->limits.body)
 		sn_exchange_reject(x, 413, "the request body is larger than limits.body allows");
+	else if (!x->verdict && x->req->endpoint->stream)
+		sn_early_begin(x, length);
 	else if (!x->verdict && length > 0 &&
 	         sn_body_expect(&x->req->body, (uint64_t)length, conf->limits.memory_body) < 0)
 		set_verdict(x, 503, "out of memory");
@@ -259,6 +283,10 @@ on_body(struct sn_exchange *x, const struct sn_wire_event *ev)
 {
 	struct sn_conn *c = x->conn;
 	const struct sn_conf *conf = c->io->ctx->conf;
+	if (x->req && x->req->input) {
+		sn_early_body(x, ev);
+		return;
+	}
 	if (!x->req || sn_exchange_state(x) != SN_EX_READING)
 		return; /* answered already: passed over */
 	x->dropped += ev->len;
@@ -271,10 +299,7 @@ on_body(struct sn_exchange *x, const struct sn_wire_event *ev)
 	int rc = sn_body_append(&x->req->body, ev->data, ev->len, conf->limits.memory_body,
 	                        conf->spool_dir);
 	if (rc < 0) {
-		sn_log_for(SN_LOG_ERROR, x->req->id, "cannot keep the request body: %s: %s",
-		           sn_err_name(rc),
-		           rc == SN_EIO ? strerror(errno)
-		                        : rc == SN_EFULL ? "limits.spool is used up" : "out of memory");
+		sn_exchange_body_failed(x, rc);
 		set_verdict(x, 503, "the server cannot keep the request body now");
 	}
 }
@@ -282,15 +307,12 @@ on_body(struct sn_exchange *x, const struct sn_wire_event *ev)
 static void
 on_body_end(struct sn_exchange *x)
 {
-	struct sn_conn *c = x->conn;
-	sn_conn_lock(c);
-	bool run = x->req && x->state == SN_EX_READING;
-	if (run)
-		x->state = SN_EX_RUNNING;
-	sn_conn_unlock(c);
-	if (!run)
+	if (x->req && x->req->input) {
+		sn_instream_end(x->req->input, 0);
 		return;
-	atomic_fetch_add_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
+	}
+	if (!sn_exchange_run(x))
+		return;
 	if (x->verdict)
 		sn_sink_error(x, x->verdict, x->verdict_text, x->verdict_allow);
 	else
@@ -358,6 +380,19 @@ on_timer(struct sn_timer *t)
 
 #define BATCH 16
 
+/* mtx held: answered, and its body has not ended. A handler that begins early may leave the rest
+ * of it unread: as where one is refused early (sn_exchange_reject()), that ends the connection
+ * of a peer who sends one request at a time. */
+static void
+pass_over(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	c->unread = true;
+	if (x->req && x->req->input && !sn_instream_complete(x->req->input) &&
+	    !c->wire.ops->multiplexed(&c->wire))
+		c->close_after = true;
+}
+
 /* mtx held: off the list. What was its request is the caller's. */
 static struct sn_request *
 retire(struct sn_conn *c, struct sn_exchange **at)
@@ -368,7 +403,7 @@ retire(struct sn_conn *c, struct sn_exchange **at)
 	c->nactive--;
 	c->served = true;
 	if (c->wire.ops->receiving(&x->stream))
-		c->unread = true;
+		pass_over(x);
 	c->wire.ops->release(&c->wire, &x->stream);
 	if (x->remote) {
 		x->remote = false;

@@ -149,7 +149,7 @@ feed(struct sn_conn *c, const uint8_t *data, size_t len)
 			c->unread = c->unread || len > 0;
 			return; /* what follows is drained unread */
 		}
-		if (c->held || c->choked) {
+		if (c->held || c->choked || c->stalled) {
 			stash(c, data, len);
 			return;
 		}
@@ -176,7 +176,9 @@ is_open(const struct sn_conn *c, uint16_t id)
 void
 sn_input_resume(struct sn_conn *c)
 {
-	while (c->registered && (c->held || c->choked)) {
+	while (c->registered && (c->held || c->choked || c->stalled)) {
+		if (c->stalled && sn_early_stalls(c))
+			return;
 		sn_conn_lock(c);
 		bool choked = c->choked && c->replies.bytes > REPLIES_MAX / 4;
 		sn_conn_unlock(c);
@@ -186,12 +188,12 @@ sn_input_resume(struct sn_conn *c)
 		struct sn_buf bytes = c->stash;
 		bool held = c->held;
 		sn_buf_init(&c->stash, NULL, 0);
-		c->held = c->choked = false;
+		c->held = c->choked = c->stalled = false;
 		if (held)
 			on_begin(c, &ev);
 		process(c, (const uint8_t *)bytes.data, bytes.len);
 		sn_buf_free(&bytes);
-		if (!c->held && !c->choked)
+		if (!c->held && !c->choked && !c->stalled)
 			sn_conn_ready(c); /* more may have come meanwhile, unread */
 	}
 }
@@ -225,6 +227,8 @@ on_eof(struct sn_conn *c, bool whole)
 		sn_conn_close(c);
 	else if (sn_exchange_state(c->active) == SN_EX_READING)
 		sn_exchange_reject(c->active, 400, "the request ends before its announced length");
+	else
+		sn_early_cut(c->active);
 }
 
 static void
@@ -240,9 +244,12 @@ sn_input_read(struct sn_conn *c, uint32_t events)
 {
 	bool closing = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	for (int turn = 0; c->registered && !c->eof && !(c->broken && !c->lingering); turn++) {
-		if ((c->held || c->choked) && !c->lingering) {
-			if (closing) /* nobody waits for the present answers either */
-				on_eof(c, events & (EPOLLHUP | EPOLLERR));
+		if ((c->held || c->choked || c->stalled) && !c->lingering) {
+			bool gone = events & (EPOLLHUP | EPOLLERR);
+			/* Nobody waits for the present answers either. But the bytes before a half-close
+			 * may be those that wait to be read. */
+			if (gone || (closing && !(c->stalled && c->wire.ops->half_close_is_alive)))
+				on_eof(c, gone);
 			return;
 		}
 		if (turn == READ_TURN) {

@@ -11,6 +11,7 @@ SN_SOURCES += \
 	src/server/command.c src/server/command.h \
 	src/server/conn.c src/server/conn_priv.h \
 	src/server/context.h \
+	src/server/early.c \
 	src/server/exchange.c \
 	src/server/exec.c \
 	src/server/handover.c src/server/handover.h \

@@ -51,6 +51,8 @@ end_cut(struct sn_exchange *x)
 		return;
 	if (x->req)
 		atomic_fetch_or_explicit(&x->req->marks, SN_MARK_GONE, memory_order_relaxed);
+	if (x->req && x->req->input)
+		sn_instream_end(x->req->input, SN_EGONE);
 	if (x->state >= SN_EX_RUNNING)
 		atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	x->state = SN_EX_ENDED;
@@ -140,6 +142,11 @@ end_exchange(struct sn_exchange *x, const struct sn_request *req)
 	c->open--;
 	if (!x->keep)
 		c->close_after = true;
+	if (sn_unlikely(req->input != NULL)) {
+		if (!sn_instream_complete(req->input))
+			c->needs_io = true; /* which decides what becomes of the rest */
+		sn_instream_end(req->input, SN_EINVAL);
+	}
 	c->ended_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
 	atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	count_answer(c, x->status, req);

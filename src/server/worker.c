@@ -84,6 +84,7 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 		.venv = conf->python.venv,
 		.package_path = w->package_path,
 		.dispatch_workers = conf->python.dispatch_workers,
+		.stream_workers = conf->python.stream_workers,
 		.pool_workers = conf->python.pool_workers,
 		.pool_max_tasks = conf->python.max_tasks_per_child,
 		.pool_timeout = conf->timeouts.pool,

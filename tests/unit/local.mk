@@ -121,3 +121,6 @@ tests_unit_test_recycle_LDADD = $(sn_test_ldadd)
 UNIT_TESTS += tests/unit/test_board
 tests_unit_test_board_SOURCES = tests/unit/test_board.c
 tests_unit_test_board_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_instream
+tests_unit_test_instream_SOURCES = tests/unit/test_instream.c
+tests_unit_test_instream_LDADD = $(sn_test_ldadd)

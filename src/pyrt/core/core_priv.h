@@ -60,6 +60,7 @@ enum sn_reqfield { /* cached values, in sn_pyrequest.field */
 	SN_F_ENVIRON,
 	SN_F_FORM, /* (form, files) */
 	SN_F_COOKIES,
+	SN_F_STREAM,
 	SN_F_TABLE, /* of routes, whose rule explains path_params; in plain Python only */
 	SN_F_COUNT
 };
@@ -85,6 +86,14 @@ void sn_pyrequest_set_table(struct sn_pyrequest *self, PyObject *table);
 void sn_pyrequest_track(struct sn_pyrequest *self);
 /* New reference: the object around `req`, which is taken (also on failure). */
 PyObject *sn_pyrequest_wrap(PyTypeObject *type, struct sn_request *req);
+
+/* ---- input.c: the body as a stream ---- */
+
+extern PyTypeObject sn_pyinput_type; /* what snacgi._stream is built of */
+PyObject *sn_request_stream(PyObject *self, void *unused);
+PyObject *sn_request_arriving(PyObject *self, void *unused); /* None, "sync" or "async" */
+/* New reference: bytes of all that was not read yet. */
+PyObject *sn_request_input_rest(PyObject *self);
 
 /* ---- match.c ---- */
 

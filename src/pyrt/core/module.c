@@ -318,6 +318,7 @@ PyInit__snacgi(void)
 		{ "Headers", &sn_pyheaders_type },
 		{ "RequestHeaders", &sn_pyheaderview_type },
 		{ "Matcher", &sn_pymatcher_type },
+		{ "Input", &sn_pyinput_type },
 	};
 	PyObject *module = PyModule_Create(&definition);
 

@@ -286,9 +286,12 @@ get_is_json(PyObject *self, void *arg SN_UNUSED)
 static PyObject *
 get_content_length(PyObject *self, void *arg SN_UNUSED)
 {
-	/* The body is complete when a handler runs: its size is the truth. */
+	/* The body is complete when a handler runs: its size is the truth. If it is not, what the peer
+	 * has announced is all there is. */
 	uint64_t size = REQ(self)->body.len;
 
+	if (REQ(self)->input && sn_request_content_length(REQ(self)) > 0)
+		size = (uint64_t)sn_request_content_length(REQ(self));
 	if (size == 0 && sn_request_content_length(REQ(self)) < 0)
 		Py_RETURN_NONE;
 	return PyLong_FromUnsignedLongLong(size);
@@ -445,10 +448,26 @@ get_data(PyObject *self, void *arg SN_UNUSED)
 
 	if (SELF(self)->field[SN_F_DATA])
 		return Py_NewRef(SELF(self)->field[SN_F_DATA]);
+	if (sn_unlikely(REQ(self)->input != NULL))
+		return sn_pyrequest_keep(SELF(self), SN_F_DATA, sn_request_input_rest(self));
 	data = sn_body_data(&REQ(self)->body, &len);
 	if (!data && len)
 		return PyErr_NoMemory();
 	return sn_pyrequest_keep(SELF(self), SN_F_DATA, PyBytes_FromStringAndSize(data, (Py_ssize_t)len));
+}
+
+/* JSON of a body that came while the handler ran. */
+static PyObject *
+json_of_stream(PyObject *self)
+{
+	PyObject *data = get_data(self, NULL), *value = NULL;
+
+	if (data && PyBytes_GET_SIZE(data) == 0)
+		value = Py_NewRef(Py_None);
+	else if (data)
+		value = sn_json_read(PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+	Py_XDECREF(data);
+	return sn_pyrequest_keep(SELF(self), SN_F_BODY, value);
 }
 
 static PyObject *
@@ -459,6 +478,8 @@ get_body(PyObject *self, void *arg SN_UNUSED)
 
 	if (SELF(self)->field[SN_F_BODY])
 		return Py_NewRef(SELF(self)->field[SN_F_BODY]);
+	if (sn_unlikely(REQ(self)->input != NULL))
+		return json_of_stream(self);
 	data = sn_body_data(&REQ(self)->body, &len);
 	if (!data && len)
 		return PyErr_NoMemory();
@@ -490,11 +511,20 @@ method_get_data(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *
 json_strict(PyObject *self, bool force)
 {
+	bool empty = REQ(self)->body.len == 0;
+
 	if (!force && !is_json(REQ(self)))
 		return sn_pycore_raise("UnsupportedMediaType",
 		                       PyUnicode_FromString("the Content-Type is not application/json "
 		                                            "(request.body reads JSON of any type)"));
-	if (REQ(self)->body.len == 0)
+	if (empty && REQ(self)->input) {
+		PyObject *data = get_data(self, NULL);
+		if (!data)
+			return NULL;
+		empty = PyBytes_GET_SIZE(data) == 0;
+		Py_DECREF(data);
+	}
+	if (empty)
 		return sn_pycore_raise("BadRequest", PyUnicode_FromString("the body is not JSON: it is empty"));
 	return get_body(self, NULL);
 }
@@ -588,9 +618,12 @@ PyGetSetDef sn_request_getset[] = {
 	{ "body", get_body, NULL, "The parsed JSON body, whatever the Content-Type; None when there is\n"
 	                          "none. Malformed JSON raises BadRequest (400).", NULL },
 	{ "data", get_data, NULL, "The body's bytes.", NULL },
+	{ "stream", sn_request_stream, NULL, "The body as a binary file; on routes with stream=True while it\n"
+	                                     "arrives (awaited in async handlers).", NULL },
 	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
 	{ "_allowed", get_allowed, NULL, NULL, NULL },
 	{ "_slash", get_slash, NULL, NULL, NULL },
+	{ "_arriving", sn_request_arriving, NULL, NULL, NULL },
 	{ "__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };
