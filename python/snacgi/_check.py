@@ -20,14 +20,14 @@ def findings() -> list[str]:
     for route in _routing.registry:
         if route.use_process_pool:
             where = f"{route.file}:{route.line}: {route.name}"
-            found += [f"{where}: {text}" for text in _check_pool_handler(route.handler)]
+            found += [f"{where}: {text}" for text in _check_pool_handler(route)]
     return found
 
 
-def _check_pool_handler(handler: Callable[..., Any]) -> Iterator[str]:
-    """Looks at the functions that the handler passes to its second argument. Only what is
-    written as a name, an attribute or a lambda in the handler itself can be judged."""
-    function = inspect.unwrap(handler)
+def _check_pool_handler(route: _routing.Route) -> Iterator[str]:
+    """Looks at the functions that the handler passes to its pool, its second argument unless it
+    is typed. Only what is written as a name, an attribute or a lambda in it can be judged."""
+    function = inspect.unwrap(route.handler)
     if "<locals>" in getattr(function, "__qualname__", ""):
         yield (f"it is defined inside another function ({function.__qualname__}), where pool "
                "processes cannot find it by name; define it at the top level of a module")
@@ -40,13 +40,15 @@ def _check_pool_handler(handler: Callable[..., Any]) -> Iterator[str]:
     if definition is None:
         return
     args = [*definition.args.posonlyargs, *definition.args.args]
-    if len(args) < 2:
+    typed = route.passing.typed
+    name = typed.pool if typed else args[1].arg if len(args) > 1 else ""
+    if not name:
         yield ("it takes no pool: use_process_pool=True passes it as the second argument; write "
                f"def {definition.name}(request, pool)")
         return
     local = {n.name for n in ast.walk(definition) if n is not definition
              and isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
-    for submitted in _submitted(definition, args[1].arg):
+    for submitted in _submitted(definition, name):
         text = _judge(submitted, local, function)
         if text:
             yield text

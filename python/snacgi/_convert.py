@@ -18,14 +18,13 @@ import re
 import types
 import typing
 import uuid
-from typing import Any, Callable, Literal, Optional, Union
+from typing import Any, Callable, Literal, Optional, Sequence, Union
 
 from . import _models
 from ._params import LENGTHS, NUMBERS, Marker
 
 Loc = tuple[Union[str, int], ...]
-Errors = list[dict[str, Any]]
-Convert = Callable[[Any, Loc, Errors], Any]
+Convert = Callable[[Any, Loc, "Errors"], Any]
 
 NoneType = type(None)
 
@@ -36,8 +35,38 @@ class Unsupported(TypeError):
     """An annotation that no request can fill."""
 
 
+class TooMany(Exception):
+    """Enough is wrong: nobody reads a million errors, and their list must not eat the memory."""
+
+
+class Errors(list[dict[str, Any]]):
+    """What is wrong with a request: up to `most`, and up to `tries` with what alternatives of a
+    Union have found, which could try each other at every level of a deep body."""
+
+    most, tries = 100, 10000
+
+    def __init__(self, spent: Optional[list[int]] = None) -> None:
+        super().__init__()
+        self._spent = [0] if spent is None else spent
+
+    def trial(self) -> Errors:
+        """For an alternative that may be dropped again."""
+        return Errors(self._spent)
+
+    @property
+    def exhausted(self) -> bool:
+        return self._spent[0] > self.tries
+
+    def tell(self, kind: str, loc: Sequence[Union[str, int]], text: str) -> None:
+        """Raises TooMany when this was the last one."""
+        self._spent[0] += 1
+        self.append({"type": kind, "loc": list(loc), "msg": text})
+        if len(self) >= self.most or self.exhausted:
+            raise TooMany
+
+
 def error(errors: Errors, loc: Loc, kind: str, text: str) -> None:
-    errors.append({"type": kind, "loc": list(loc), "msg": text})
+    errors.tell(kind, loc, text)
 
 
 # ---- plain values --------------------------------------------------------------
@@ -351,14 +380,19 @@ def _union(members: list[tuple[Any, Convert]]) -> Convert:
                     return value
         failed: list[Errors] = []
         for _, one in members:
-            tried: Errors = []
-            result = one(value, loc, tried)
+            tried = errors.trial()
+            try:
+                result = one(value, loc, tried)
+            except TooMany:
+                pass
             if not tried:
                 return result
             failed.append(tried)
-        real = [f for (tp, _), f in zip(members, failed) if tp not in (None, NoneType)]
-        for tried in real:
-            errors.extend(tried)
+            if errors.exhausted:
+                break
+        for (tp, _), found in zip(members, failed):
+            for told in found if tp not in (None, NoneType) else ():
+                errors.tell(told["type"], told["loc"], told["msg"])
 
     return convert
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+if TYPE_CHECKING:
+    from ._convert import Errors
 
 _PYDANTICS = ("pydantic", "pydantic.v1")  # the latter: version 1 inside version 2
 
@@ -27,13 +30,13 @@ def is_model(cls: Any) -> bool:
     return bool(_kind(cls))
 
 
-def _told(errors: list[dict[str, Any]], loc: tuple[Any, ...], found: list[dict[str, Any]]) -> None:
+def _told(errors: Errors, loc: tuple[Any, ...], found: list[dict[str, Any]]) -> None:
     for one in found:
-        errors.append({"type": one["type"], "loc": [*loc, *one["loc"]], "msg": one["msg"]})
+        errors.tell(one["type"], [*loc, *one["loc"]], one["msg"])
 
 
 def _pydantic1(cls: Any) -> Callable[..., Any]:
-    def convert(value: Any, loc: tuple[Any, ...], errors: list[dict[str, Any]]) -> Any:
+    def convert(value: Any, loc: tuple[Any, ...], errors: Errors) -> Any:
         try:
             return cls.parse_obj(value)
         except ValueError as exc:
@@ -46,7 +49,7 @@ def _pydantic1(cls: Any) -> Callable[..., Any]:
 
 
 def _pydantic2(cls: Any) -> Callable[..., Any]:
-    def convert(value: Any, loc: tuple[Any, ...], errors: list[dict[str, Any]]) -> Any:
+    def convert(value: Any, loc: tuple[Any, ...], errors: Errors) -> Any:
         try:
             return cls.model_validate(value)
         except ValueError as exc:
@@ -65,7 +68,7 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 def _msgspec(cls: Any) -> Callable[..., Any]:
     msgspec: Any = sys.modules["msgspec"]
 
-    def convert(value: Any, loc: tuple[Any, ...], errors: list[dict[str, Any]]) -> Any:
+    def convert(value: Any, loc: tuple[Any, ...], errors: Errors) -> Any:
         try:
             return msgspec.convert(value, cls)
         except msgspec.ValidationError as exc:  # tells the first one only
@@ -74,9 +77,9 @@ def _msgspec(cls: Any) -> Callable[..., Any]:
             steps = [int(index) if index else name for name, index in _STEP.findall(at[1])] if at else []
             missing = re.match(r"Object missing required field `([^`]+)`", text)
             if missing:
-                errors.append({"type": "missing", "loc": [*loc, *steps, missing[1]], "msg": "Field required"})
+                errors.tell("missing", [*loc, *steps, missing[1]], "Field required")
             else:
-                errors.append({"type": "value_error", "loc": [*loc, *steps], "msg": text[: at.start()] if at else text})
+                errors.tell("value_error", [*loc, *steps], text[: at.start()] if at else text)
 
     return convert
 

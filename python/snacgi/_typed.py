@@ -20,7 +20,7 @@ import _snacgi
 from _snacgi import Request
 
 from . import _models
-from ._convert import (Convert, Errors, Loc, Unsupported, converter, error, is_fields, is_list, limited, members_of,
+from ._convert import (Convert, Errors, Loc, TooMany, Unsupported, converter, error, is_fields, is_list, limited, members_of,
                        shown)
 from ._convert import _limits_of as limits_of
 from ._params import NOTHING, Marker
@@ -66,6 +66,11 @@ class Plan:
     rest: tuple[str, ...]  #: variables of the path that go into **kwargs
     embed: bool  #: the body is an object of the parameters' names
 
+    @property
+    def pool(self) -> str:
+        """The parameter that is the pool."""
+        return next((name for what, name in self.order if what == "pool"), "")
+
     def bind(self, handler: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
         """As handler(request[, pool])."""
         arguments = self.arguments
@@ -82,15 +87,12 @@ class Plan:
 
     def arguments(self, request: Request, pool: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
         """Raises RequestValidationError with everything that is wrong."""
-        errors: Errors = []
+        errors = Errors()
         values: dict[str, Any] = {}
-        bodies = [p for p in self.parameters if p.where == "body"]
-        for p in self.parameters:
-            if p.where != "body":
-                values[p.name] = _fill(p, _SOURCES[p.where](request, p), (p.where if p.where not in _FORMS else "body",
-                                                                         p.alias), errors)
-        if bodies:
-            self._fill_bodies(request, bodies, values, errors)
+        try:
+            self._fill_all(request, values, errors)
+        except TooMany:
+            pass
         if errors:
             raise RequestValidationError(errors)
         positional: list[Any] = []
@@ -106,6 +108,17 @@ class Plan:
         for name in self.rest:
             named[name] = params[name]
         return positional, named
+
+    def _fill_all(self, request: Request, values: dict[str, Any], errors: Errors) -> None:
+        bodies = []
+        for p in self.parameters:
+            if p.where == "body":
+                bodies.append(p)
+            else:
+                where = "body" if p.where in _FORMS else p.where
+                values[p.name] = _fill(p, _SOURCES[p.where](request, p), (where, p.alias), errors)
+        if bodies:
+            self._fill_bodies(request, bodies, values, errors)
 
     def _fill_bodies(self, request: Request, bodies: list[Parameter], values: dict[str, Any], errors: Errors) -> None:
         try:
@@ -148,9 +161,10 @@ def _repeated(source: Any, p: Parameter) -> Any:
 
 def _from_files(request: Request, p: Parameter) -> Any:
     found = _repeated(request.files, p)
-    if found is NOTHING or bytes not in members_of(p.annotation):
+    members = members_of(p.annotation)
+    if found is NOTHING or not any(bytes in (member, *typing.get_args(member)) for member in members):
         return found
-    return found.read()
+    return [one.read() for one in found] if p.many else found.read()
 
 
 #: Called with (request, parameter), return the raw value or NOTHING.

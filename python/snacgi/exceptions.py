@@ -409,6 +409,11 @@ default_exceptions: dict[int, type[HTTPException]] = {
 }
 
 
+def _text(part: Any) -> Any:
+    # A key of the client's body may hold a lone surrogate, which JSON answers cannot.
+    return part.encode(errors="replace").decode() if isinstance(part, str) else part
+
+
 class RequestValidationError(UnprocessableEntity):
     """422: the parameters of a typed handler; answered as FastAPI does, ``{"detail": [...]}``.
 
@@ -428,7 +433,8 @@ class RequestValidationError(UnprocessableEntity):
             return self.response
         from ._helpers import jsonify
 
-        answer = jsonify(detail=self._errors)
+        answer = jsonify(detail=[{**one, "loc": [_text(part) for part in one.get("loc", ())],
+                                  "msg": _text(one.get("msg", ""))} for one in self._errors])
         answer.status_code = 422
         answer.headers.extend(self.get_headers())
         return answer

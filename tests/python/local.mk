@@ -21,6 +21,6 @@ EXTRA_DIST += \
 	tests/python/test_response.py \
 	tests/python/test_stream.py \
 	tests/python/test_routing.py \
-	tests/python/test_typed.py \
+	tests/python/test_typed.py tests/extra/test_typed.py \
 	tests/python/test_rules.py \
 	tests/python/test_typing.py

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NewType, Optional, TypedDict, Union
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import snacgi
 from snacgi import Body, Cookie, Field, File, Form, Header, Path, Query, Request, RequestValidationError, get, post
@@ -266,6 +268,63 @@ def test_defaults_are_not_shared(client):
     assert client.get("/d").json == client.get("/d").json == [1, 2, 3, 4]
 
 
+def test_errors_are_bounded(client):
+    @dataclass
+    class A:
+        x: Any
+
+    @dataclass
+    class B:
+        x: Any
+        y: int
+
+    A.__annotations__["x"] = B.__annotations__["x"] = Union[A, B]
+
+    @post("/many")
+    def many(n: Annotated[list[int], Body()]):
+        return len(n)
+
+    @post("/union")
+    def union(a: A):
+        return 1
+
+    assert len(errors(client.post("/many", json=["x"] * 100000))) == 100
+    body = {"x": 1}
+    for _ in range(60):  # each level may be one or the other: twice as much work a level
+        body = {"x": body, "y": 1}
+    assert 0 < len(errors(client.post("/union", json=body))) <= 100
+
+
+def test_keys_with_lone_surrogates(client):
+    @post("/k")
+    def k(n: dict[str, int]):
+        return len(n)
+
+    answer = client.post("/k", data=b'{"\\ud800": "x"}')
+    assert errors(answer) == [("body.?", "int_parsing")]
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+                        st.sampled_from(["name", "price", "at", "tags", "points", "inside", "x", "Y", "p"]), inner, max_size=6),
+                    max_leaves=20)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=JSON, query=st.text(max_size=20))
+def test_whatever_comes_is_taken_or_refused(client, body, query):
+    if not snacgi._routing.registry:
+
+        @post("/any")
+        def anything(item: Item, when: datetime.datetime = datetime.datetime.min, n: Union[int, float, uuid.UUID, None] = None,
+                     level: Level = Level.LOW, d: decimal.Decimal = decimal.Decimal(0)):
+            return [item, when, level, str(d)]
+
+    name = ("when", "n", "level", "d")[len(query) % 4]
+    answer = client.post("/any", query_string={name: query}, json=body)
+    assert answer.status_code in (200, 422), answer.text
+
+
 # ---- kinds of handlers -----------------------------------------------------------------
 
 
@@ -296,6 +355,17 @@ def test_async_pool_and_hooks(client):
         answer = client.get(path)
         assert (answer.status_code, answer.json) == (400, {"wrong": [["query", "n"]]})
     assert len(seen) == 2
+
+
+def test_check_knows_the_pool_of_a_typed_handler(registry):
+    from snacgi._runtime import check
+
+    @get("/a", use_process_pool=True)
+    def a(n: int, m: int, *, pool: Executor):
+        return pool.submit(lambda: n).result()
+
+    (finding, lambda_) = check()
+    assert "inside another function" in finding and "a lambda (line 3 of it)" in lambda_
 
 
 def test_positional_only_and_rest(client):
