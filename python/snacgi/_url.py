@@ -22,7 +22,7 @@ def build(request: Request) -> str:
         uri = quote(request.path, safe="/:@!$&'()*+,;=~")
         if request.query_string:
             uri += "?" + request.query_string.decode("latin-1")
-    return f"{request.scheme}://{request.host}{uri}"
+    return f"{request.scheme}://{request.host}{request._prefix}{uri}"
 
 
 class BuildError(LookupError):
@@ -60,10 +60,14 @@ def _choose(endpoint: str, method: Optional[str], values: dict[str, Any]) -> tup
     raise _no_route(endpoint, values, failures)
 
 
-def _request_for(what: str) -> Request:
+def _current() -> Optional[Request]:
     from . import _globals
 
-    request = _globals._request.get(None)
+    return _globals._request.get(None)
+
+
+def _request_for(what: str) -> Request:
+    request = _current()
     if request is None:
         raise RuntimeError(f"url_for() with {what} needs a request that is being answered")
     return request
@@ -88,6 +92,9 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
         url += "?" + query
     if _anchor is not None:
         url += "#" + quote(_anchor, safe=_SAFE + "/?")
+    request = _current()
+    if request is not None:
+        url = request._prefix + url
     if _external or _scheme:
         request = _request_for("_external")
         url = f"{_scheme or request.scheme}://{request.host}{url}"

@@ -101,6 +101,7 @@ sn_conf_free(struct sn_conf *c)
 		else if (k->kind == SN_KEY_STRINGS || k->kind == SN_KEY_PATHS)
 			sn_strings_free(at);
 	}
+	free(c->proxy.networks);
 	free(c->file);
 	free(c);
 }
@@ -322,6 +323,8 @@ sn_conf_finish(struct sn_conf *c, struct sn_why *why)
 				         c->listen[i].address);
 				break;
 			}
+	if (c->proxy.hops && c->proxy.trusted.n)
+		sn_fault(&f, from, 0, "proxy.hops and proxy.trusted say the same in two ways; keep one of them");
 	if (default_dir(c) < 0)
 		sn_fault(&f, from, 0, "out of memory");
 	return sn_faults_end(&f);

@@ -74,6 +74,13 @@ struct sn_conf {
 		char *level, *file, *access, *format;
 		double slow; /* seconds; 0: never */
 	} log;
+	struct {
+		unsigned hops;                 /* 0: as `trusted` says */
+		struct sn_strings trusted;     /* networks; empty: nobody */
+		struct sn_network *networks;   /* the same, parsed: trusted.n of them */
+		struct sn_strings headers;     /* "for", "proto", "host", "port", "prefix" */
+		unsigned which;                /* the same, a bit for each in that order */
+	} proxy;
 	char *spool_dir; /* "": $TMPDIR or /tmp */
 };
 
@@ -98,6 +105,8 @@ void sn_conf_listen_clear(struct sn_conf *c);
  * "as many as cores", the default Python directory, memory_body above body. Call once
  * after the last change. */
 int sn_conf_finish(struct sn_conf *c, struct sn_why *why);
+/* Is the peer in one of `proxy.trusted`'s networks? `conf` is a struct sn_conf. */
+bool sn_conf_trusts(const void *conf, const struct sockaddr *peer);
 /* Bytes from "16 MiB", "64k", "1.5 G", "1000" (multiples of 1024): SN_EINVAL or SN_ERANGE. */
 int sn_conf_size(const char *text, uint64_t *out);
 

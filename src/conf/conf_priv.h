@@ -96,6 +96,9 @@ struct sn_key {
 	const char *example; /* as it stands in the file: "16 MiB" with its quotes */
 };
 
+/* After one of the group's lists was set. */
+void sn_proxy_apply(struct sn_conf *c, const struct sn_node *v, struct sn_faults *f);
+
 extern const struct sn_key sn_conf_keys[];   /* ends with a NULL name */
 extern const struct sn_key sn_listen_keys[]; /* "listen.protocol" ..., offsets into sn_conf_listen */
 

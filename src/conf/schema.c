@@ -78,6 +78,9 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("timeouts.pool", SECONDS, timeouts.pool, 0, DAY, "0.0", "30.0"),
 	KEY("timeouts.start", SECONDS, timeouts.start, 1, DAY, "300.0", "300.0"),
 	KEY("timeouts.shutdown", SECONDS, timeouts.shutdown, 0, DAY, "30.0", "30.0"),
+	KEY("proxy.hops", UINT, proxy.hops, 0, 16, "0", "1"),
+	KEY("proxy.trusted", STRINGS, proxy.trusted, 0, 0, "[ ]", "[ \"10.0.0.0/8\" ]"),
+	KEY("proxy.headers", STRINGS, proxy.headers, 0, 0, "[ \"for\", \"proto\" ]", "[ \"for\", \"proto\", \"host\" ]"),
 	WORD("log.level", log.level, "debug info warning error", "info", "\"info\""),
 	KEY("log.file", PATH, log.file, 0, 0, "", "\"/var/log/snacgi/snacgi.log\""),
 	KEY("log.access", PATH, log.access, 0, 0, "", "\"/var/log/snacgi/access.log\""),
@@ -547,7 +550,12 @@ sn_key_apply(const struct sn_key *k, void *base, const struct sn_node *v, const 
 	case SN_KEY_INDEX: return apply_index(k, at, v, f);
 	case SN_KEY_MODE: return apply_mode(k, at, v, f);
 	case SN_KEY_STRINGS:
-	case SN_KEY_PATHS: return apply_strings(k, at, v, dir, append, f);
+	case SN_KEY_PATHS:
+		if (!apply_strings(k, at, v, dir, append, f))
+			return false;
+		if (strncmp(k->name, "proxy.", 6) == 0)
+			sn_proxy_apply(base, v, f);
+		return true;
 	case SN_KEY_LISTEN:
 		return v->kind == SN_NODE_LIST ? sn_listen_apply(base, v, dir, f) : wrong_kind(k, v, f);
 	default: break;

@@ -12,6 +12,7 @@ SN_CORE_SOURCES += \
 	src/http/query.c src/http/query.h \
 	src/http/request.c src/http/request.h \
 	src/http/response.c src/http/response.h \
+	src/http/proxy.c src/http/proxy.h \
 	src/http/sink.h \
 	src/http/slash.c src/http/slash.h \
 	src/http/status.c src/http/status.h

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "http/proxy.h"
+
 static bool
 is_plain(unsigned char c)
 {
@@ -44,7 +46,12 @@ sn_slash_location(const struct sn_request *req, struct sn_buf *out)
 		path++;
 		len--;
 	}
-	int rc = add_quoted(out, path, len, raw);
+	struct sn_forwarded fwd;
+	int rc = 0;
+	if (sn_proxy_read(req, &fwd) && fwd.value[SN_FWD_PREFIX].s)
+		rc = sn_buf_add(out, fwd.value[SN_FWD_PREFIX].s, fwd.value[SN_FWD_PREFIX].len);
+	if (rc == 0)
+		rc = add_quoted(out, path, len, raw);
 	if (rc == 0)
 		rc = sn_buf_add(out, "/", 1);
 	if (rc == 0 && req->query_len)

@@ -12,6 +12,7 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/jsonread.c \
 	src/pyrt/core/match.c \
 	src/pyrt/core/module.c \
+	src/pyrt/core/reqaddr.c \
 	src/pyrt/core/reqfields.c \
 	src/pyrt/core/reqnew.c \
 	src/pyrt/core/request.c \

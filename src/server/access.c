@@ -5,10 +5,12 @@
  * handler. One write(2) a line; any thread.
  */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/proxy.h"
 #include "server/conn_priv.h"
 
 static void
@@ -21,6 +23,20 @@ add_field(struct sn_buf *b, const char *s)
 		else
 			sn_buf_add(b, p, 1);
 	}
+}
+
+static void
+add_client(struct sn_buf *b, const struct sn_request *req)
+{
+	const char *addr = sn_request_known(req, SN_P_REMOTE_ADDR);
+	struct sn_forwarded fwd;
+	char text[64] = ""; /* has room for every address */
+	if (sn_proxy_read(req, &fwd) && fwd.value[SN_FWD_FOR].s && fwd.value[SN_FWD_FOR].len < sizeof(text)) {
+		memcpy(text, fwd.value[SN_FWD_FOR].s, fwd.value[SN_FWD_FOR].len);
+		text[fwd.value[SN_FWD_FOR].len] = '\0';
+		addr = text;
+	}
+	add_field(b, addr ? addr : "-");
 }
 
 void
@@ -37,8 +53,7 @@ sn_access_log(const struct sn_context *ctx, const struct sn_request *req, int st
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	sn_buf_init(&b, store, sizeof(store));
 	sn_buf_addf(&b, "%s.%03ldZ\t%016llx", when, ts.tv_nsec / 1000000, (unsigned long long)req->id);
-	const char *addr = sn_request_known(req, SN_P_REMOTE_ADDR);
-	add_field(&b, addr ? addr : "-");
+	add_client(&b, req);
 	add_field(&b, req->method_name ? req->method_name : "-");
 	add_field(&b, req->path.path ? req->path.path : "-");
 	sn_buf_addf(&b, "\t%d\t%llu\t%lld", status, (unsigned long long)body_bytes,

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/method.h"
+#include "http/proxy.h"
 #include "server/blocking.h"
 #include "server/channel.h"
 #include "server/handover.h"
@@ -143,6 +144,17 @@ compile_routes(struct sn_worker *w, struct sn_why *why)
 	return rc;
 }
 
+static void
+trust_proxies(const struct sn_conf *conf)
+{
+	sn_proxy_configure(&(struct sn_proxy_conf){
+		.hops = conf->proxy.hops,
+		.which = conf->proxy.which,
+		.trusts = conf->proxy.trusted.n ? sn_conf_trusts : NULL,
+		.arg = conf,
+	});
+}
+
 int
 sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
                   const struct sn_tables *tables, bool check_only, struct sn_why *why)
@@ -165,6 +177,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->wire_limits.connections = conf->limits.connections;
 	ctx->wire_limits.requests = conf->limits.multiplexed;
 	sn_response_set_head_limit(conf->limits.head);
+	trust_proxies(conf);
 	sn_body_set_spool_limit(conf->limits.spool);
 	if (getrandom(&ctx->id_seed, sizeof(ctx->id_seed), GRND_NONBLOCK) != sizeof(ctx->id_seed))
 		ctx->id_seed = (uint64_t)sn_clock_ns() ^ (uint64_t)getpid() << 40;
@@ -354,6 +367,7 @@ sn_worker_free(struct sn_worker *w)
 {
 	if (!w)
 		return;
+	sn_proxy_configure(NULL); /* it borrows the configuration */
 	sn_matcher_free(w->native_matcher);
 	sn_matcher_free(w->python_matcher);
 	sn_pyrt_free(w->ctx.py);

@@ -124,3 +124,6 @@ tests_unit_test_board_LDADD = $(sn_test_ldadd)
 UNIT_TESTS += tests/unit/test_instream
 tests_unit_test_instream_SOURCES = tests/unit/test_instream.c
 tests_unit_test_instream_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_proxy
+tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/cm.h
+tests_unit_test_proxy_LDADD = $(sn_test_ldadd)

@@ -145,4 +145,11 @@ PyObject *sn_pycore_lazy(PyObject **slot, const char *module, const char *name);
 /* Raises snacgi.exceptions.`name`(text); returns NULL for a tail call. */
 PyObject *sn_pycore_raise(const char *name, PyObject *text /* stolen, may be NULL */);
 
+/* reqaddr.c: getters of the Request; new references. */
+PyObject *sn_pyrequest_remote_addr(PyObject *self, void *arg);
+PyObject *sn_pyrequest_scheme(PyObject *self, void *arg);
+PyObject *sn_pyrequest_host(PyObject *self, void *arg);
+PyObject *sn_pyrequest_prefix(PyObject *self, void *arg);
+PyObject *sn_pyrequest_url(PyObject *self, void *arg);
+
 #endif

@@ -7,8 +7,6 @@
  */
 #include "pyrt/core/core_priv.h"
 
-#include <strings.h>
-
 #include "http/method.h"
 #include "http/slash.h"
 #include "http/query.h"
@@ -20,15 +18,6 @@ static PyObject *
 latin1(const char *s)
 {
 	return PyUnicode_DecodeLatin1(s, (Py_ssize_t)strlen(s), NULL);
-}
-
-/* A parameter as text; `fallback` (borrowed) when it is absent or empty. */
-static PyObject *
-param_or(PyObject *self, const char *name, PyObject *fallback)
-{
-	const char *value = sn_param_find(REQ(self), name);
-
-	return value && *value ? latin1(value) : Py_NewRef(fallback);
 }
 
 /* ---- the line: method, path, query ----------------------------------------- */
@@ -298,56 +287,6 @@ get_content_length(PyObject *self, void *arg SN_UNUSED)
 }
 
 static PyObject *
-get_remote_addr(PyObject *self, void *arg SN_UNUSED)
-{
-	return param_or(self, "REMOTE_ADDR", Py_None);
-}
-
-static const char *
-scheme_of(struct sn_request *req)
-{
-	const char *https = sn_param_find(req, "HTTPS");
-	const char *scheme = sn_param_find(req, "REQUEST_SCHEME");
-
-	if (https && *https)
-		return strcasecmp(https, "off") == 0 || strcmp(https, "0") == 0 ? "http" : "https";
-	return scheme && *scheme ? scheme : "http";
-}
-
-static PyObject *
-get_scheme(PyObject *self, void *arg SN_UNUSED)
-{
-	return latin1(scheme_of(REQ(self)));
-}
-
-static PyObject *
-get_host(PyObject *self, void *arg SN_UNUSED)
-{
-	struct sn_request *req = REQ(self);
-	const char *host = sn_param_find(req, "HTTP_HOST");
-	const char *name = sn_param_find(req, "SERVER_NAME");
-	const char *port = sn_param_find(req, "SERVER_PORT");
-	const char *usual = strcmp(scheme_of(req), "https") == 0 ? "443" : "80";
-
-	if (host && *host)
-		return latin1(host);
-	if (!name || !*name)
-		return latin1("localhost");
-	if (!port || !*port || strcmp(port, usual) == 0)
-		return latin1(name);
-	return PyUnicode_FromFormat("%s:%s", name, port);
-}
-
-static PyObject *
-get_url(PyObject *self, void *arg SN_UNUSED)
-{
-	static PyObject *build_slot;
-	PyObject *build = sn_pycore_lazy(&build_slot, "snacgi._url", "build");
-
-	return build ? PyObject_CallOneArg(build, self) : NULL;
-}
-
-static PyObject *
 get_id(PyObject *self, void *arg SN_UNUSED)
 {
 	char text[24];
@@ -607,10 +546,10 @@ PyGetSetDef sn_request_getset[] = {
 	{ "mimetype", get_mimetype, NULL, "The Content-Type without parameters, lower case.", NULL },
 	{ "is_json", get_is_json, NULL, "True when the Content-Type is JSON.", NULL },
 	{ "content_length", get_content_length, NULL, "The body's size in bytes; None when there is none.", NULL },
-	{ "remote_addr", get_remote_addr, NULL, "The client's address; None when not known.", NULL },
-	{ "scheme", get_scheme, NULL, "'http' or 'https'.", NULL },
-	{ "host", get_host, NULL, "The Host header, or server name and port.", NULL },
-	{ "url", get_url, NULL, "The whole URL, escaped.", NULL },
+	{ "remote_addr", sn_pyrequest_remote_addr, NULL, "The client's address; None when not known.", NULL },
+	{ "scheme", sn_pyrequest_scheme, NULL, "'http' or 'https'.", NULL },
+	{ "host", sn_pyrequest_host, NULL, "The Host header, or server name and port.", NULL },
+	{ "url", sn_pyrequest_url, NULL, "The whole URL, escaped.", NULL },
 	{ "form", get_form, NULL, "The fields of a form, a MultiDict of Werkzeug's.", NULL },
 	{ "files", get_files, NULL, "The files of a form, a MultiDict of Werkzeug's FileStorage.", NULL },
 	{ "cookies", get_cookies, NULL, "The cookies, a MultiDict of Werkzeug's.", NULL },
@@ -621,6 +560,7 @@ PyGetSetDef sn_request_getset[] = {
 	{ "stream", sn_request_stream, NULL, "The body as a binary file; on routes with stream=True while it\n"
 	                                     "arrives (awaited in async handlers).", NULL },
 	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
+	{ "_prefix", sn_pyrequest_prefix, NULL, NULL, NULL },
 	{ "_allowed", get_allowed, NULL, NULL, NULL },
 	{ "_slash", get_slash, NULL, NULL, NULL },
 	{ "_arriving", sn_request_arriving, NULL, NULL, NULL },

@@ -18,3 +18,9 @@ async def lax(request):
 @route("/pages/<int(min=2, max=99):page>")
 def pages(page):
     return {"page": page}
+
+
+@get("/where")
+def where(request):
+    return {"addr": request.remote_addr, "scheme": request.scheme, "host": request.host, "url": request.url,
+            "here": url_for("where"), "external": url_for("where", _external=True), "raw": request.environ.get("REMOTE_ADDR")}
