@@ -160,6 +160,14 @@ def address(client: TestClient) -> None:
     assert shop(client).get("/shop/items/7", headers={"Host": "example.org"}).json == {"here": "/shop/items/7", "whole": "http://example.org/shop/items/7"}
 
 
+@row("a slash that the path lacks")
+def slash(client: TestClient) -> None:
+    get("/a/")(lambda: "slash")
+    get("/b/", strict_slashes=False)(lambda: "no matter")
+    answer = client.get("/a")
+    assert (answer.status_code, answer.headers["Location"].endswith("/a/"), client.get("/b").text) == (308, True, "no matter")
+
+
 @row("HEAD and OPTIONS")
 def head(client: TestClient) -> None:
     get("/x")(lambda: "text")
@@ -270,6 +278,21 @@ def uploads(client: TestClient) -> None:
 
     for rule, handler in (("/a", saved), ("/b", annotated)):
         assert ask(client, handler, rule, method="POST", data={"file": (io.BytesIO(b"content"), "name.txt")}).data == b"content"
+
+
+@row("large uploads")
+def large(client: TestClient) -> None:
+    @post("/a", stream=True)
+    def sync(request: Request) -> list[int]:
+        return [len(part) for part in iter(lambda: request.stream.read(65536), b"")]
+
+    @post("/b", stream=True)
+    async def waits(request: Request) -> list[int]:
+        return [sum([len(part) async for part in request.stream])]
+
+    with client:
+        assert client.post("/a", data=b"x" * 100_000).json == [65536, 34464]
+        assert client.post("/b", data=b"x" * 100_000).json == [100_000]
 
 
 @row("headers")
