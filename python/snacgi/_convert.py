@@ -82,12 +82,15 @@ def _str(value: Any, loc: Loc, errors: Errors) -> Any:
     return value
 
 
+_is_integer = re.compile(r"[+-]?\d+(\.0+)?", re.ASCII).fullmatch
+
+
 def _int(value: Any, loc: Loc, errors: Errors) -> Any:
     if isinstance(value, str):
         text = value.strip()
         if len(text) > _DIGITS:
             return error(errors, loc, "int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size")
-        if re.fullmatch(r"[+-]?\d+(\.0+)?", text, re.ASCII):
+        if _is_integer(text):
             return int(text.partition(".")[0])
         return error(errors, loc, "int_parsing", "Input should be a valid integer, unable to parse string as an integer")
     if isinstance(value, int):

@@ -73,7 +73,7 @@ class Plan:
 
     def bind(self, handler: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
         """As handler(request[, pool])."""
-        arguments = self.arguments
+        arguments = self._arguments()
 
         def call(request: Request, *pool: Any) -> Any:
             positional, named = arguments(request, pool)
@@ -85,40 +85,43 @@ class Plan:
 
         return call_async if asynchronous else call
 
-    def arguments(self, request: Request, pool: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Raises RequestValidationError with everything that is wrong."""
-        errors = Errors()
-        values: dict[str, Any] = {}
-        try:
-            self._fill_all(request, values, errors)
-        except TooMany:
-            pass
-        if errors:
-            raise RequestValidationError(errors)
-        positional: list[Any] = []
-        named: dict[str, Any] = {}
-        params = request.path_params if self.rest or any(what == "plain" for what, _ in self.order) else {}
-        for at, (what, name) in enumerate(self.order):
-            value = (request if what == "request" else pool[0] if what == "pool"
-                     else values[name] if what == "value" else params[name])
-            if at < self.positional:
-                positional.append(value)
-            else:
-                named[name] = value
-        for name in self.rest:
-            named[name] = params[name]
-        return positional, named
+    def _arguments(self) -> Callable[[Request, Sequence[Any]], tuple[list[Any], dict[str, Any]]]:
+        """What makes the arguments of a request, with all that can be known before it. It raises
+        RequestValidationError with everything that is wrong."""
+        from_request = [name for what, name in self.order if what == "request"]
+        from_pool = [name for what, name in self.order if what == "pool"]
+        from_path = [*(name for what, name in self.order if what == "plain"), *self.rest]
+        first = [name for _, name in self.order[: self.positional]]
+        sources = [(p, _SOURCES[p.where], ("body" if p.where in _FORMS else p.where, p.alias))
+                   for p in self.parameters if p.where != "body"]
+        bodies = [p for p in self.parameters if p.where == "body"]
 
-    def _fill_all(self, request: Request, values: dict[str, Any], errors: Errors) -> None:
-        bodies = []
-        for p in self.parameters:
-            if p.where == "body":
-                bodies.append(p)
-            else:
-                where = "body" if p.where in _FORMS else p.where
-                values[p.name] = _fill(p, _SOURCES[p.where](request, p), (where, p.alias), errors)
-        if bodies:
-            self._fill_bodies(request, bodies, values, errors)
+        def fill(request: Request, errors: Errors, values: dict[str, Any]) -> None:
+            for p, source, loc in sources:
+                values[p.name] = _fill(p, source(request, p), loc, errors)
+            if bodies:
+                self._fill_bodies(request, bodies, values, errors)
+
+        def arguments(request: Request, pool: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+            errors = Errors()
+            values: dict[str, Any] = {}
+            try:
+                fill(request, errors, values)
+            except TooMany:
+                pass
+            if errors:
+                raise RequestValidationError(errors)
+            for name in from_request:
+                values[name] = request
+            for name in from_pool:
+                values[name] = pool[0]
+            if from_path:
+                params = request.path_params
+                for name in from_path:
+                    values[name] = params[name]
+            return [values.pop(name) for name in first] if first else [], values
+
+        return arguments
 
     def _fill_bodies(self, request: Request, bodies: list[Parameter], values: dict[str, Any], errors: Errors) -> None:
         try:
