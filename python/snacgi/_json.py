@@ -8,9 +8,12 @@ modules are never imported here, only recognised when somebody else did.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import Any, Callable, NoReturn
+
+from . import _params
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -76,8 +79,25 @@ def _standard(obj: Any) -> Any:
         return obj.value
     dataclasses = sys.modules.get("dataclasses")
     if dataclasses is not None and dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+        if _params.aliased:
+            cls: Any = type(obj)
+            return {wire: getattr(obj, name) for name, wire in _wire_names(cls)}
         return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
     return _refuse
+
+
+@functools.lru_cache(maxsize=1024)
+def _wire_names(cls: Any) -> list[tuple[str, str]]:
+    # Of a dataclass's fields, where some class of the application has Field(alias=).
+    import dataclasses
+
+    from ._convert import Unsupported, alias_of, hints_of
+
+    try:
+        hints = hints_of(cls)
+    except Unsupported:
+        hints = {}
+    return [(field.name, alias_of(hints.get(field.name)) or field.name) for field in dataclasses.fields(cls)]
 
 
 def _model(obj: Any) -> Any:

@@ -23,6 +23,10 @@ NUMBERS = ("gt", "ge", "lt", "le", "multiple_of")
 LENGTHS = ("min_length", "max_length")
 
 
+#: Set by Field(alias=): only then has the writer of answers to look for aliases.
+aliased = False
+
+
 @dataclass(frozen=True)
 class Marker:
     """What Query() and its like return."""
@@ -109,7 +113,10 @@ def Body(default: Any = NOTHING, **options: Any) -> Any:
 
 
 def Field(default: Any = NOTHING, **options: Any) -> Any:
-    """Limits and description of a dataclass's or TypedDict's field: ``Annotated[int, Field(ge=1)]``."""
+    """Limits, description and alias of a dataclass's or TypedDict's field:
+    ``Annotated[int, Field(ge=1)]``. A dataclass's alias is its name in answers, too."""
+    global aliased
     if default is not NOTHING:
         raise TypeError("Field() takes no default: write it in the class")
+    aliased |= bool(options.get("alias"))
     return _marker("", default, options)
