@@ -199,6 +199,7 @@ def answer(
 def respond(
     request: Optional[Request], result: Any, name: str = "handler", propagate: bool = False, /
 ) -> Response: ...
+def set_dumps(dumps: Optional[Callable[..., Any]], /) -> None: ...
 def configure(
     *,
     debug: bool = False,

@@ -8,6 +8,7 @@ include tests/python/local.mk
 include tests/lint/local.mk
 include tests/docs/local.mk
 include tests/examples/local.mk
+include tests/extra/local.mk
 include tests/install/local.mk
 include tests/chaos/local.mk
 include tests/valgrind/local.mk

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from ._globals import current_request as current_request
     from ._globals import g as g
     from ._globals import request as request
+    from ._json import json_default as json_default
+    from ._json import json_dumps as json_dumps
     from ._helpers import jsonify as jsonify
     from ._helpers import make_response as make_response
     from ._helpers import redirect as redirect
@@ -97,6 +99,8 @@ __all__ = [
     "exceptions",
     "g",
     "get",
+    "json_default",
+    "json_dumps",
     "jsonify",
     "lifespan",
     "make_response",
@@ -122,6 +126,8 @@ _LATER = {
     "current_request": "_globals",
     "enable_docs": "_openapi",
     "g": "_globals",
+    "json_default": "_json",
+    "json_dumps": "_json",
     "jsonify": "_helpers",
     "make_response": "_helpers",
     "openapi": "_openapi",

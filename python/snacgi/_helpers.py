@@ -25,6 +25,8 @@ def jsonify(*args: Any, **kwargs: Any) -> Response:
     if args and kwargs:
         raise TypeError("jsonify() takes values or named values, not both")
     value: Any = kwargs if not args else args[0] if len(args) == 1 else list(args)
+    if isinstance(value, (dict, list, int, float)):
+        return _snacgi.respond(None, value, "jsonify", True)
     # In a list, so that text and None are JSON, too; its brackets are taken off again.
     listed = _snacgi.respond(None, [value], "jsonify", True)
     text = listed.data.strip()

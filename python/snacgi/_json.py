@@ -11,7 +11,11 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, Optional, TypeVar
+
+import _snacgi
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 from . import _params
 
@@ -53,7 +57,7 @@ def _frames(obj: Any) -> Any:
             return obj.to_dict(orient="records")
         if isinstance(obj, (pandas.Series, pandas.Index)):
             return obj.tolist()
-        if obj is pandas.NaT or obj is pandas.NA:
+        if obj is pandas.NA:
             return None
     polars = sys.modules.get("polars")
     if polars is not None:
@@ -67,7 +71,8 @@ def _frames(obj: Any) -> Any:
 def _standard(obj: Any) -> Any:
     datetime = sys.modules.get("datetime")
     if datetime is not None and isinstance(obj, (datetime.date, datetime.time)):
-        return obj.isoformat()  # datetime is a date
+        text = obj.isoformat()  # datetime is a date
+        return None if text == "NaT" else text  # pandas has a datetime that is none
     uuid = sys.modules.get("uuid")
     if uuid is not None and isinstance(obj, uuid.UUID):
         return str(obj)
@@ -111,14 +116,49 @@ def _model(obj: Any) -> Any:
 
 _refuse: Any = object()
 
+_own: list[Callable[[Any], Any]] = []
+
+
+def json_default(function: Function) -> Function:
+    """Decorator: the function is asked what stands for an object that JSON does not know.
+
+    It is asked before what the package does with dates, numpy and so on, the last one
+    registered first, and raises TypeError, or returns NotImplemented, for an object
+    that is not its own. As the standard library's json.dumps(default=).
+    """
+    if not callable(function):
+        raise TypeError(f"json_default goes above a function, not above {type(function).__name__}")
+    _own.append(function)
+    return function
+
+
+def json_dumps(function: Optional[Function]) -> Optional[Function]:
+    """Another writer of JSON for all answers: json_dumps(orjson.dumps).
+
+    It is called as function(value, default=f) and returns bytes or str; f is what
+    json_default() describes. Its rules for NaN, keys and spaces apply. None: the
+    package's own.
+    """
+    if function is not None and not callable(function):
+        raise TypeError(f"json_dumps takes a function such as orjson.dumps, not {function!r}")
+    _snacgi.set_dumps(function)
+    return function
+
 
 def default(obj: Any) -> Any:
     """What stands for ``obj`` in JSON; TypeError when nothing does.
 
-    numpy scalars and arrays, pandas and polars frames (a list of records) and
+    What the application's own functions say (json_default), the last one first; else numpy scalars and arrays, pandas and polars frames (a list of records) and
     series, date, time and datetime (ISO 8601), UUID and Decimal (text), Enum
     (its value), dataclasses (an object), models of pydantic and msgspec.
     """
+    for function in reversed(_own):
+        try:
+            value = function(obj)
+        except TypeError:
+            continue
+        if value is not NotImplemented:
+            return value
     for known in (_standard, _model, _numpy, _frames):
         value = known(obj)
         if value is not _refuse:

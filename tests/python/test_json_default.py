@@ -87,6 +87,92 @@ def test_set_is_refused_with_its_place(answer, capfd):
     assert "$.rows[0].tags is of type set" in capfd.readouterr().err
 
 
+@pytest.fixture
+def hooks():
+    from snacgi import _json, json_dumps
+
+    saved = _json._own[:]
+    yield
+    _json._own[:] = saved
+    json_dumps(None)
+
+
+class Money:
+    def __init__(self, cents):
+        self.cents = cents
+
+
+def test_own_default(answer, hooks, capfd):
+    import snacgi
+
+    @snacgi.json_default
+    def money(obj):
+        if isinstance(obj, Money):
+            return {"cents": obj.cents}
+        raise TypeError
+
+    @snacgi.json_default
+    def dates(obj):
+        return obj.strftime("%d.%m.%Y") if isinstance(obj, datetime.date) else NotImplemented
+
+    assert body(answer, [Money(5), datetime.date(2026, 1, 2), uuid.UUID(int=1)]) == [
+        {"cents": 5}, "02.01.2026", "00000000-0000-0000-0000-000000000001"]
+    assert body(answer, Money(6)) == {"cents": 6}  # alone as well
+    assert answer([object()]).status == 500 and "$[0] is of type object" in capfd.readouterr().err
+
+    @snacgi.json_default
+    def broken(obj):
+        raise KeyError("broken hook")
+
+    assert answer([Money(1)]).status == 500 and "broken hook" in capfd.readouterr().err
+    with pytest.raises(TypeError, match="json_default goes above a function"):
+        snacgi.json_default(5)
+
+
+def test_own_dumps(answer, hooks, capfd):
+    import snacgi
+
+    snacgi.json_dumps(lambda value, default: json.dumps(value, default=default, indent=1))
+    assert answer({"a": datetime.date(2026, 1, 2)}).body == b'{\n "a": "2026-01-02"\n}'
+    assert answer([1.5])["content-type"] == "application/json" and snacgi.jsonify(a=1).data == b'{\n "a": 1\n}'
+    snacgi.json_dumps(lambda value, default: json.dumps(value, default=default).encode())
+    assert answer([1]).body == b"[1]"
+    snacgi.json_dumps(lambda value, default: 5)
+    assert answer([1]).status == 500
+    snacgi.json_dumps(lambda value: "")
+    assert answer([1]).status == 500 and "default" in capfd.readouterr().err
+    with pytest.raises(TypeError, match="such as orjson.dumps"):
+        snacgi.json_dumps("orjson")
+    snacgi.json_dumps(None)
+    assert answer([1.5]).body == b"[1.5]"
+
+
+@pytest.mark.parametrize("value, place", [
+    ({"a": float("nan")}, "$.a is NaN"),
+    ([float("-inf")], "$[0] is -Infinity"),
+    ([decimal.Decimal("NaN")], None),
+])
+def test_what_is_no_number(answer, capfd, value, place):
+    if place is None:
+        assert body(answer, value) == ["NaN"]  # a Decimal is text
+    else:
+        assert answer(value).status == 500 and place in capfd.readouterr().err
+
+
+def test_pandas(answer, capfd):
+    import pandas
+
+    frame = pandas.DataFrame({"n": [1, 2], "when": pandas.to_datetime(["2026-01-02", None]), "s": ["a", None],
+                              "i": pandas.array([1, None], dtype="Int64")})
+    assert body(answer, {"rows": frame}) == {"rows": [
+        {"n": 1, "when": "2026-01-02T00:00:00", "s": "a", "i": 1}, {"n": 2, "when": None, "s": None, "i": None}]}
+    assert body(answer, frame) == body(answer, {"rows": frame})["rows"]
+    assert body(answer, [frame["n"], frame.index, frame["n"].sum()]) == [[1, 2], [0, 1], 3]
+    assert body(answer, [pandas.Timestamp("2026-01-02"), pandas.NaT, pandas.NA]) == ["2026-01-02T00:00:00", None, None]
+    assert answer(pandas.DataFrame({"x": [1.5, None]})).status == 500
+    assert "$[1].x is NaN" in capfd.readouterr().err
+
+
 def test_imports_nothing():
     code = (
         "import sys, _snacgi, snacgi\n"

@@ -171,10 +171,21 @@ sn_answer_json(struct sn_buf *out, PyObject *obj)
 	return sn_json_write(out, obj, &opt);
 }
 
+/* ("default",): interned, since orjson compares keywords by address. */
+static PyObject *
+keyword(const char *name)
+{
+	PyObject *text = PyUnicode_InternFromString(name), *tuple = text ? PyTuple_Pack(1, text) : NULL;
+
+	Py_XDECREF(text);
+	return tuple;
+}
+
 static int
 json_body(struct sn_response *res, PyObject *value)
 {
-	PyObject *dumps = sn_pycore_state()->dumps, *hook, *text;
+	static PyObject *names;
+	PyObject *dumps = sn_pycore_state()->dumps, *args[2] = { value, NULL }, *text = NULL;
 	int rc;
 
 	if (default_type(res, "application/json") < 0)
@@ -183,8 +194,13 @@ json_body(struct sn_response *res, PyObject *value)
 		res->raw_body_known = true;
 		return sn_answer_json(&res->body, value);
 	}
-	hook = sn_answer_json_hook();
-	text = hook ? PyObject_CallFunctionObjArgs(dumps, value, hook, NULL) : NULL;
+	if (!names)
+		names = keyword("default");
+	args[1] = names ? sn_answer_json_hook() : NULL;
+	Py_INCREF(dumps); /* the call may set another */
+	if (args[1])
+		text = PyObject_Vectorcall(dumps, args, 1, names);
+	Py_DECREF(dumps);
 	if (!text)
 		return -1;
 	rc = PyUnicode_Check(text) ? text_body(res, text) : bytes_body(res, text);

@@ -173,6 +173,13 @@ py_dumps(PyObject *module SN_UNUSED, PyObject *args, PyObject *kwargs)
 	return bytes;
 }
 
+static PyObject *
+py_set_dumps(PyObject *module SN_UNUSED, PyObject *dumps)
+{
+	Py_XSETREF(state.dumps, dumps == Py_None ? NULL : Py_NewRef(dumps));
+	Py_RETURN_NONE;
+}
+
 /* (head, body) of a finished answer, both bytes; the body is left out where HTTP says so. */
 static PyObject *
 rendered(struct sn_response *res)
@@ -285,6 +292,8 @@ static PyMethodDef functions[] = {
 	  "rule_takes(rule, name, text): may the variable of that name be this text of a path?" },
 	{ "check_methods", py_check_methods, METH_O,
 	  "check_methods('GET, POST'): the mask; ValueError names the unknown one." },
+	{ "set_dumps", py_set_dumps, METH_O,
+	  "set_dumps(f): what writes JSON answers, as f(value, default=hook); None: ours." },
 	{ "dumps", (PyCFunction)(void (*)(void))py_dumps, METH_VARARGS | METH_KEYWORDS,
 	  "dumps(obj, default=None, nan_null=False): JSON as bytes." },
 	{ "answer", py_answer, METH_VARARGS,
