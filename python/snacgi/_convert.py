@@ -356,9 +356,11 @@ def _tuple(items: list[Convert]) -> Convert:
     def convert(value: Any, loc: Loc, errors: Errors) -> Any:
         if not isinstance(value, list):
             return error(errors, loc, "tuple_type", "Input should be a valid tuple")
-        if len(value) != len(items):
-            kind, words = ("too_short", "at least") if len(value) < len(items) else ("too_long", "at most")
-            return error(errors, loc, kind, f"Tuple should have {words} {len(items)} items after validation, not {len(value)}")
+        if len(value) > len(items):
+            return error(errors, loc, "too_long",
+                         f"Tuple should have at most {len(items)} items after validation, not {len(value)}")
+        for at in range(len(value), len(items)):
+            error(errors, (*loc, at), "missing", "Field required")
         return tuple(item(one, (*loc, at), errors) for at, (item, one) in enumerate(zip(items, value)))
 
     return convert

@@ -61,7 +61,7 @@ class Plan:
     """How a typed handler is called."""
 
     order: tuple[tuple[str, str], ...]  #: (what: "request", "pool", "value" or "plain", the name)
-    positional: int  #: so many of them are positional-only
+    positional: int  #: so many of them are passed by place
     parameters: tuple[Parameter, ...]
     rest: tuple[str, ...]  #: variables of the path that go into **kwargs
     embed: bool  #: the body is an object of the parameters' names
@@ -130,7 +130,7 @@ class Plan:
             if type(exc) is not BadRequest:
                 raise
             return error(errors, ("body",), "json_invalid", f"JSON decode error: {exc.description}")
-        absent = body is None and not request.get_data()
+        absent = body is None  # null is no body, as in FastAPI
         if not self.embed:
             (p,) = bodies
             values[p.name] = _fill(p, NOTHING if absent else body, ("body",), errors)
@@ -220,7 +220,9 @@ class _Planner:
         self.func, self.pool, self.converters = func, pool, converters
         self.parameters: list[Parameter] = []
         self.order: list[tuple[str, str]] = []
-        self.positional = 0
+        self.positional = 0  #: so many arguments are passed by place
+        self.left_alone = False  #: a parameter that keeps its default stood before
+        self.leading = True  #: only the request and the pool stood so far
         self.needed = False  #: something is to be converted
         self.has: set[str] = set()
 
@@ -249,10 +251,17 @@ class _Planner:
     def sort(self, p: inspect.Parameter) -> None:
         what = self.kind_of(p)
         if not what:
+            self.leading, self.left_alone = False, True
             return
+        # The request comes by place where it is the first, as to other handlers: a decorator's
+        # wrapper may call it something else.
+        self.leading = self.leading and what in ("request", "pool") and p.kind is not p.KEYWORD_ONLY
+        if self.leading or p.kind is p.POSITIONAL_ONLY:
+            if self.positional < len(self.order) or self.left_alone:
+                raise Unsupported(f"the parameter {p.name!r} can only be passed by place, and others before it are not")
+            self.positional += 1
         self.has.add(what)
         self.order.append((what, p.name))
-        self.positional += p.kind is p.POSITIONAL_ONLY
 
     def kind_of(self, p: inspect.Parameter) -> str:
         annotation, marker = self.annotation_of(p)
