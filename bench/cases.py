@@ -162,7 +162,7 @@ def parked(lab: Lab) -> Iterator[Figure]:
         more = Figure(f"{many} parked async requests: threads more", [], "", "<=", 0)
         for _ in range(min(lab.repeat, 3)):
             config = lab.tmp / f"parked-{lab.turn}.conf"
-            config.write_text("limits = { connections = 60000; async = 60000; };\nqueue = 16384;\n")
+            config.write_text("limits = { connections = 60000; requests = 60000; async = 60000; };\nqueue = 60000;\n")
             server = lab.start("parked", "src/snacgi", "-c", str(config), "--python-dir", str(HERE / "app"))
             try:
                 lab.load(server, "/parked/0.01", "-c", "64", "-n", "1000")

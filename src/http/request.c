@@ -7,6 +7,7 @@
  */
 #include "http/request.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, si
 	                              : sn_params_decode_scgi(&p, src, len);
 	req->nparams = p.n;
 	req->raw_len = (uint32_t)p.used;
+	req->spare = (uint32_t)((room - p.n) * sizeof(req->params[0]));
 	memcpy(req->known, p.known, sizeof(req->known));
 	return *fault < 0 ? SN_EINVAL : 0;
 }
@@ -111,6 +113,21 @@ sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_
 	return rc;
 }
 
+/* Memory for the request's own use: what the index has left over, or the arena's. Aligned as
+ * pointers are. */
+_Static_assert(offsetof(struct sn_request, params) % sizeof(void *) == 0 &&
+                       sizeof(struct sn_param) % sizeof(void *) == 0, "what lies behind the index is aligned");
+
+static void *
+own_memory(struct sn_request *req, size_t size)
+{
+	size_t whole = (size + sizeof(void *) - 1) / sizeof(void *) * sizeof(void *);
+	if (whole > req->spare)
+		return sn_arena_alloc(&req->arena, size);
+	req->spare -= (uint32_t)whole;
+	return (char *)&req->params[req->nparams] + req->spare;
+}
+
 /* Moves what lies in a buffer that will go into the request's own memory. */
 static int
 keep_path(struct sn_request *req, const char *buf, size_t room)
@@ -122,7 +139,7 @@ keep_path(struct sn_request *req, const char *buf, size_t room)
 		return 0;
 	bool same = p->match == p->path;
 	size_t size = (size_t)p->len + 1;
-	char *own = sn_arena_alloc(&req->arena, same || !path || !match ? size : 2 * size);
+	char *own = own_memory(req, same || !path || !match ? size : 2 * size);
 	if (!own)
 		return SN_ENOMEM;
 	if (path) {
@@ -177,7 +194,7 @@ sn_request_set_values(struct sn_request *req, const struct sn_value *values, uin
 	req->nvalues = 0;
 	if (n == 0)
 		return 0;
-	struct sn_value *own = sn_arena_alloc(&req->arena, n * sizeof(*own));
+	struct sn_value *own = own_memory(req, n * sizeof(*own));
 	if (!own)
 		return SN_ENOMEM;
 	memcpy(own, values, n * sizeof(*own));

@@ -65,6 +65,7 @@ struct sn_request {
 	uint16_t known[SN_P_KNOWN];
 	uint32_t nparams;
 	uint32_t raw_len;
+	uint32_t spare;          /* bytes in front of `raw` that no pair uses, and nobody yet */
 	char *raw;               /* canonical parameters, in this block */
 	struct sn_param params[]; /* nparams of them, then raw */
 };

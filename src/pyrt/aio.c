@@ -396,9 +396,9 @@ call_new(struct sn_aio *a, struct sn_request *req)
 
 /* New reference: a Task, eager where the interpreter has it (then it may be over). */
 static PyObject *
-make_task(struct sn_aio *a, PyObject *coro)
+make_task(struct sn_aio *a, PyObject *coro, const struct sn_pytarget *t)
 {
-	PyObject *argv[] = { coro, a->loop, Py_True };
+	PyObject *argv[] = { coro, a->loop, t->task_name, Py_True };
 
 	if (sn_unlikely(a->own_tasks))
 		return PyObject_CallMethodOneArg(a->loop, names.create_task, coro);
@@ -447,7 +447,7 @@ begin(struct sn_aio *a, struct sn_request *req)
 		return;
 	}
 	c->coro = coro;
-	task = make_task(a, (PyObject *)c);
+	task = make_task(a, (PyObject *)c, req->endpoint->target);
 	if (!task)
 		complete(c, NULL);
 	else if (c->req)
@@ -733,9 +733,9 @@ static int
 look_up_task(struct sn_aio *a, PyObject *asyncio)
 {
 #if PY_VERSION_HEX >= 0x030c0000
-	a->task_names = Py_BuildValue("(ss)", "loop", "eager_start");
+	a->task_names = Py_BuildValue("(sss)", "loop", "name", "eager_start");
 #else
-	a->task_names = Py_BuildValue("(s)", "loop");
+	a->task_names = Py_BuildValue("(ss)", "loop", "name");
 #endif
 	a->task_type = PyObject_GetAttrString(asyncio, "Task");
 	a->cancelled_error = PyObject_GetAttrString(asyncio, "CancelledError");

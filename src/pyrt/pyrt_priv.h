@@ -14,6 +14,7 @@ struct sn_pytarget {
 	PyObject *handler; /* owned; never dropped, since the interpreter stays */
 	PyObject *pool;    /* owned; the second argument, or NULL */
 	const char *name;
+	PyObject *task_name; /* owned; tasks share it, asyncio would make a text for each */
 	bool idempotent;   /* a pool call whose process died may run once more */
 };
 

@@ -48,6 +48,8 @@ convert(struct sn_pyroutes *r, size_t i, PyObject *tuple, struct sn_why *why)
 	r->targets[i].name = e->name;
 	r->targets[i].idempotent = idempotent;
 	r->targets[i].handler = Py_NewRef(handler);
+	if (async && !(r->targets[i].task_name = PyUnicode_FromString(name)))
+		return sn_interp_fail(why, "A route cannot be read");
 	return 0;
 }
 
