@@ -3,7 +3,7 @@
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, TypeVar, Union, overload
+from typing import Any, AsyncIterable, Callable, Iterable, Iterator, Mapping, Optional, TypeVar, Union, overload
 
 from snacgi._datastructures import AwaitableBool, MultiDict
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 _HeaderSource = Union[Mapping[str, Any], Iterable[tuple[str, Any]], "Headers", None]
 _Status = Union[int, str, HTTPStatus]
-_Body = Union[str, bytes, bytearray, memoryview, list[Any], tuple[Any, ...], None]
+_Body = Union[str, bytes, bytearray, memoryview, Iterable[Any], AsyncIterable[Any], None]
 
 class RequestHeaders(Mapping[str, str]):
     def __getitem__(self, key: str) -> str: ...
@@ -149,7 +149,10 @@ class Response:
     content_type: Optional[str]
     mimetype: Optional[str]
     @property
-    def content_length(self) -> int: ...
+    def content_length(self) -> Optional[int]: ...
+    response: Any
+    @property
+    def is_streamed(self) -> bool: ...
     @property
     def json(self) -> Any: ...
     def get_json(self) -> Any: ...
@@ -195,7 +198,7 @@ def check_methods(methods: str, /) -> int: ...
 def dumps(obj: Any, default: Optional[Callable[[Any], Any]] = None, nan_null: bool = False) -> bytes: ...
 def answer(
     request: Optional[Request], result: Any, name: str = "handler", propagate: bool = False, /
-) -> tuple[bytes, bytes]: ...
+) -> tuple[bytes, Any]: ...
 def respond(
     request: Optional[Request], result: Any, name: str = "handler", propagate: bool = False, /
 ) -> Response: ...

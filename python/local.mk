@@ -25,8 +25,10 @@ dist_snacgipy_DATA = \
 	python/snacgi/_rules.py \
 	python/snacgi/_schema.py \
 	python/snacgi/_signature.py \
+	python/snacgi/_streaming.py \
 	python/snacgi/_testrequest.py \
 	python/snacgi/_typed.py \
+	python/snacgi/_teststream.py \
 	python/snacgi/testing.py \
 	python/snacgi/_url.py \
 	python/snacgi/_version.py \

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from ._helpers import redirect as redirect
     from ._openapi import enable_docs as enable_docs
     from ._openapi import openapi as openapi
+    from ._streaming import stream_with_context as stream_with_context
     from ._url import BuildError as BuildError
     from ._url import url_for as url_for
 
@@ -115,6 +116,7 @@ __all__ = [
     "register_error_handler",
     "request",
     "route",
+    "stream_with_context",
     "teardown_request",
     "url_for",
     "url_map",
@@ -133,6 +135,7 @@ _LATER = {
     "openapi": "_openapi",
     "redirect": "_helpers",
     "request": "_globals",
+    "stream_with_context": "_streaming",
     "url_for": "_url",
 }
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Awaitable, Callable, Mapping, Optional, Sequence
+from typing import Any, Awaitable, Callable, Coroutine, Mapping, Optional, Sequence
 
 import _snacgi
 from _snacgi import Request, Response
 
 from ._hooks import Scope, app_scope, find_error_handler, is_async, takes
 from ._routing import Route
+from ._streaming import AsyncGuarded, Guarded, is_async_source, is_streamed
 from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
 
 _log = logging.getLogger("snacgi")
@@ -38,11 +39,22 @@ def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
 
 
 def _called_with(route: Route) -> Callable[..., Any]:
+    call = _called(route)
+    if not route.is_async_generator:
+        return call
+
+    async def begin(*args: Any) -> Any:
+        return call(*args)
+
+    return begin
+
+
+def _called(route: Route) -> Callable[..., Any]:
     # As handler(request[, pool]), whatever parameters the handler has.
     handler, passing = route.handler, route.passing
     names, keyword = passing.values, passing.request_name
     if passing.typed:
-        return passing.typed.bind(handler, route.is_async)
+        return passing.typed.bind(handler, route.is_async and not route.is_async_generator)
     if passing.request and not names:
         return handler
     if not passing.request and not names:
@@ -132,6 +144,22 @@ def _callable_from(func: Callable[..., Any], asynchronous: bool) -> Callable[...
     return call
 
 
+def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
+def drive_by_hand(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns; around a sync handler nothing in it ever waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise RuntimeError("a hook around a sync handler has awaited")
+
+
 class _Pipeline:
     """before_request, the handler, after_request, teardown_request, and errors."""
 
@@ -151,28 +179,21 @@ class _Pipeline:
         self.after = ready([f for scope in scopes for f in reversed(scope.after)])
         self.teardown = ready([f for scope in scopes for f in reversed(scope.teardown)])
         #: Results become a Response here when somebody wants to see it, or its failing.
-        self.responds = bool(self.after) or any(scope.errors for scope in scopes)
+        self.rescues = any(scope.errors for scope in scopes)
+        self.responds = bool(self.after) or self.rescues
 
     def callable(self) -> Callable[..., Any]:
         run = self.run
         if self.asynchronous:
             return run
 
-        def drive(request: Request, *pool: Any) -> Any:
-            coroutine = run(request, *pool)
-            try:
-                coroutine.send(None)
-            except StopIteration as done:
-                return done.value
-            coroutine.close()
-            raise RuntimeError("a hook around a sync handler has awaited")
-
-        return drive
+        return lambda request, *pool: drive_by_hand(run(request, *pool))
 
     async def run(self, request: Request, *pool: Any) -> Any:
         self.enter(request)
         request._endpoint = self.endpoint
         failure: Optional[BaseException] = None
+        streams = False
         try:
             try:
                 result = await self.answer(request, pool)
@@ -182,16 +203,60 @@ class _Pipeline:
                 result = await f(result)
                 if not isinstance(result, Response):
                     raise TypeError(f"{name} (after_request) returned {type(result).__name__}, not the Response")
+            if self.teardown:
+                result = self.torn_down_later(request, result, failure)
+                streams = isinstance(result, Response) and result.is_streamed
             return result
         except BaseException as exc:
             failure = exc
             raise
         finally:
-            for f, name in self.teardown:
-                try:
-                    await f(failure)
-                except Exception:
-                    _log.exception("%s (teardown_request) failed", name)
+            if not streams:
+                await self.tear_down(failure)
+
+    async def tear_down(self, failure: Optional[BaseException]) -> None:
+        for f, name in self.teardown:
+            try:
+                await f(failure)
+            except Exception:
+                _log.exception("%s (teardown_request) failed", name)
+
+    def torn_down_later(self, request: Request, result: Any, failure: Optional[BaseException]) -> Any:
+        """The same answer; one that comes in pieces as a Response whose end runs the hooks."""
+        if not is_streamed(result):
+            return result
+        response = self.response(request, result, self.name)
+        source: Any = response.response
+        if is_async_source(source):
+
+            async def end(exc: Optional[BaseException]) -> None:
+                await self.tear_down(exc or failure)
+
+            response.response = guard = AsyncGuarded(source)
+            guard.end = end
+        else:
+            run = _run if self.asynchronous else drive_by_hand
+            response.response = guarded = Guarded(source)
+
+            def end_now(exc: Optional[BaseException]) -> None:
+                run(self.tear_down(exc or failure))
+
+            guarded.end = end_now
+        return response
+
+    async def begun(self, request: Request, response: Response) -> Response:
+        """The same; an answer in pieces with the first one, so that its failing is an error of
+        the handler's."""
+        if not response.is_streamed or request.method == "HEAD" or response.status_code in (204, 304):
+            return response
+        source: Any = response.response
+        if not is_async_source(source):
+            response.response = guarded = Guarded(source)
+            guarded.prime()
+        elif self.asynchronous:
+            response.response = guard = AsyncGuarded(source)
+            await guard.prime()
+        return response
 
     async def answer(self, request: Request, pool: tuple[Any, ...]) -> Any:
         name = self.name
@@ -204,7 +269,10 @@ class _Pipeline:
             result = self.handler(request, *pool)
             if self.asynchronous:
                 result = await result
-        return self.response(request, result, name) if self.responds else result
+        if not self.responds:
+            return result
+        response = self.response(request, result, name)
+        return await self.begun(request, response) if self.rescues else response
 
     def response(self, request: Request, result: Any, name: str) -> Response:
         return result if isinstance(result, Response) else _snacgi.respond(request, result, name, True)

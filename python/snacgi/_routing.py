@@ -45,6 +45,7 @@ class Route:
     timeout: Optional[float] = None  #: seconds; None: timeouts.request
     idempotent: bool = False  #: a pool call whose process died may run once more
     stream: bool = False  #: the handler begins before the body has come
+    is_async_generator: bool = False  #: it has yield: what it returns is not awaited
     passing: Passing = Passing()  #: what the handler is called with
     scopes: tuple[Any, ...] = ()  #: of its blueprints, the innermost first
     doc: Doc = Doc()  #: for the OpenAPI document
@@ -110,8 +111,6 @@ def _check_handler(func: Any) -> str:
     if inspect.isclass(func):
         raise TypeError(f"@route goes above a function; {func.__qualname__} is a class")
     name = _name_of(func)
-    if _test(func, inspect.isgeneratorfunction) or _test(func, inspect.isasyncgenfunction):
-        raise TypeError(f"{name} is a generator (it has yield): return the whole body")
     return name
 
 
@@ -188,7 +187,8 @@ def route(
 
     The function is called with the Request, and with those of the rule's variables
     that it has parameters for, by name; it is returned unchanged, so that several rules can stand above one function and tests can call it. A function
-    written ``async def`` runs on the event loop. As Flask's ``app.route``.
+    written ``async def`` runs on the event loop. One that has ``yield`` gives its answer's
+    body piece by piece. As Flask's ``app.route``.
 
     Raises TypeError or ValueError when the rule, an option or the function's
     parameters are wrong.
@@ -264,7 +264,8 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
         rule=rule,
         handler=func,
         name=name,
-        is_async=_test(func, inspect.iscoroutinefunction),
+        is_async=_test(func, inspect.iscoroutinefunction) or _test(func, inspect.isasyncgenfunction),
+        is_async_generator=_test(func, inspect.isasyncgenfunction),
         file=code.co_filename if code is not None else "",
         line=code.co_firstlineno if code is not None else 0,
         passing=passing_of(func, name, options["use_process_pool"], variables, rule, options["defaults"] or {}),

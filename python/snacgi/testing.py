@@ -20,7 +20,7 @@ import contextvars
 import pickle
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, Callable, Coroutine, Iterable, Mapping, Optional, Union
+from typing import Any, Callable, Coroutine, Iterable, Iterator, Mapping, Optional, Union
 from urllib.parse import urljoin, urlsplit
 
 import _snacgi
@@ -32,6 +32,7 @@ from ._life import needs_loop
 from ._liferun import Life
 from ._loop import new_loop
 from ._testrequest import CookieJar, body_of
+from ._teststream import Pieces
 from .exceptions import HTTPException
 
 __all__ = ["TestClient", "TestResponse"]
@@ -50,6 +51,22 @@ class TestResponse(Response):
     def text(self) -> str:
         """The body as text (UTF-8)."""
         return self.data.decode(errors="replace")
+
+    def iter_encoded(self) -> Iterator[bytes]:
+        """The body's pieces: those of a streamed one as its source gives them."""
+        return iter(self.response)
+
+    def close(self) -> None:
+        """The client leaves: a streamed body's source is closed."""
+        close = getattr(self.response, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> TestResponse:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 class _PicklingExecutor(Executor):
@@ -123,6 +140,10 @@ class _Loop:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+
+
+async def _with_context(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, contextvars.Context]:
+    return await coroutine, contextvars.copy_context()
 
 
 class _Table:
@@ -249,8 +270,16 @@ class TestClient:
         if cookie:
             sent.append(("Cookie", cookie))
         request = Request(method, url, query, sent, body, environ=environ)
-        name, result = self._dispatch(request)
+        name, result, context, asynchronous = self._dispatch(request)
         head, content = _snacgi.answer(request, result, name, self.raise_server_exceptions)
+        if not isinstance(content, bytes):
+            try:
+                pieces = content = Pieces(content, name, asynchronous, self._loop.get, context)
+                pieces.prime(request, int(head[8:11]))
+            except BaseException as exc:
+                if self.raise_server_exceptions and not isinstance(exc, HTTPException):
+                    raise
+                head, content = _snacgi.answer(request, exc, name)
         lines = [line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if line]
         response = TestResponse(content, lines[0][1], headers=[(n, v) for n, v in lines[1:]])
         response.request = request
@@ -264,8 +293,9 @@ class TestClient:
             self._table = _Table(self.raise_server_exceptions)
         return self._table
 
-    def _dispatch(self, request: Request) -> tuple[str, Any]:
-        # The handler's name, and what it returned, or the exception that it raised.
+    def _dispatch(self, request: Request) -> tuple[str, Any, contextvars.Context, bool]:
+        # The handler's name, what it returned, or the exception that it raised, its context, and
+        # whether it is asynchronous.
         table = self._routes()
         found = table.matcher.match(request)
         route = None if found is None else table.made_of[found]
@@ -274,16 +304,18 @@ class TestClient:
         if route and route.stream and route.is_async:
             request._awaited = True
         args = (request, self._pool) if route and route.use_process_pool else (request,)
+        context = contextvars.copy_context()
         try:
             if route and route.is_async:
-                return name, self._loop.run(call(*args))
-            return name, contextvars.copy_context().run(call, *args)
+                result, context = self._loop.run(_with_context(call(*args)))
+                return name, result, context, True
+            return name, context.run(call, *args), context, False
         except HTTPException as exc:
-            return name, exc
+            return name, exc, context, False
         except BaseException as exc:
             if self.raise_server_exceptions:
                 raise
-            return name, exc
+            return name, exc, context, False
 
     # ---- for each method --------------------------------------------------------------
 

@@ -22,10 +22,9 @@
  * Threads: any thread submits and cancels, without the GIL; the loop thread
  * does the rest, with it.
  */
-#include "pyrt/aio.h"
+#include "pyrt/aio_priv.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -36,53 +35,10 @@
 #include "pyrt/core/core.h"
 #include "pyrt/futex.h"
 #include "pyrt/interp.h"
-#include "queue/ring.h"
+#include "pyrt/dispatch.h"
 
 #define BATCH 64           /* requests begun in one turn of the loop */
 #define CANCEL_MARGIN 1.0  /* seconds before the deadline when tasks are cancelled, at most */
-
-struct call {
-	PyObject_HEAD
-	struct sn_aio *aio;
-	struct sn_request *req; /* NULL: over */
-	PyObject *coro;         /* the handler's */
-	PyObject *task;         /* not known yet in an eager first step */
-	struct call *prev, *next;
-};
-
-struct sn_aio {
-	struct sn_ring *ring, *cancels;
-	int efd;
-	size_t max;
-	int64_t limit_ms;
-
-	_Alignas(64) atomic_int signalled;
-	atomic_bool closed;
-	atomic_bool gone; /* the loop's thread has ended */
-	atomic_bool cancel_scan; /* the ring of cancels was full: look at every call */
-	_Alignas(64) atomic_size_t in_flight; /* queued and running */
-	atomic_size_t running, peak;
-	atomic_ullong rejected, expired;
-	atomic_llong deadline_ms;
-
-	/* The loop thread's. */
-	struct call calls; /* list head, no object */
-	bool stopping;     /* the loop has seen `closed` */
-	bool ended;        /* it was told to end */
-	bool own_tasks;    /* somebody has set a task factory */
-	struct call *stepping; /* GIL: whose handler has the loop now */
-	uint64_t steps;        /* GIL: how often a handler was given it */
-	bool injected;         /* GIL: an exception was, and has perhaps not been raised yet */
-	unsigned long ident;   /* GIL: Python's name of the thread */
-	PyObject *loop, *again, *cancel_all, *end, *call_soon, *task_type, *task_names;
-	PyObject *cancelled_error;
-
-	pthread_t thread;
-	bool started;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	enum { NOT_YET, RUNS, ENDED } state;
-};
 
 /* Interned once: looked up by pointer on every request. */
 static struct {
@@ -91,8 +47,8 @@ static struct {
 
 /* ---- waking the loop --------------------------------------------------- */
 
-static void
-ring_bell(struct sn_aio *a)
+void
+sn_aio_ring_bell(struct sn_aio *a)
 {
 	uint64_t one = 1;
 
@@ -132,6 +88,7 @@ call_dealloc(PyObject *self)
 	SN_ASSERT(!c->req);
 	Py_XDECREF(c->coro);
 	Py_XDECREF(c->task);
+	Py_XDECREF((PyObject *)c->out);
 	PyObject_Free(self);
 }
 
@@ -145,6 +102,25 @@ end_loop(struct sn_aio *a)
 	Py_XDECREF(r);
 	if (!r)
 		PyErr_Clear();
+}
+
+/* An answer in pieces. True: they are sent in this task, by c->coro. */
+static bool
+begin_stream(struct call *c, struct sn_pystream *s)
+{
+	PyObject *context, *coro;
+
+	if (s->asynchronous) {
+		coro = sn_aioout_begin(c->aio, s, &c->out);
+		if (coro)
+			Py_XSETREF(c->coro, coro);
+		return coro;
+	}
+	context = PyContext_CopyCurrent();
+	sn_dispatch_adopt(c->aio->dispatch, s, context);
+	PyErr_Clear();
+	Py_XDECREF(context);
+	return false;
 }
 
 /* The answer of a task that was cancelled: nobody waits for it, or we stop. Else it is the
@@ -165,22 +141,38 @@ cancelled_by_us(struct sn_aio *a, struct sn_request *req)
 	return true;
 }
 
-/* Sends `result` (stolen; NULL: an exception is set) and lets go of everything. */
-static void
+/* c->coro has ended, with `result` (stolen; NULL: an exception is set). True: it is the answer, or
+ * its end. False: the answer comes in pieces, and c->coro is what sends them now. */
+static bool
+answer(struct call *c, PyObject *result)
+{
+	struct sn_request *req = c->req;
+	const struct sn_pytarget *t = req->endpoint->target;
+	struct sn_pystream *s = NULL;
+
+	if (c->out) {
+		sn_aioout_end(c->out, result);
+		c->out = NULL;
+	} else if (result || !cancelled_by_us(c->aio, req)) {
+		s = sn_pyanswer_send(req, result, t->name);
+	}
+	return sn_likely(!s) || !begin_stream(c, s);
+}
+
+/* The same, and lets go of everything when it is the end. */
+static bool
 complete(struct call *c, PyObject *result)
 {
 	struct sn_aio *a = c->aio;
 	struct sn_request *req = c->req;
-	const struct sn_pytarget *t;
 
 	if (!req) { /* abandoned: answered already */
 		Py_XDECREF(result);
 		PyErr_Clear();
-		return;
+		return true;
 	}
-	t = req->endpoint->target;
-	if (result || !cancelled_by_us(a, req))
-		sn_pyanswer_send(req, result, t->name);
+	if (sn_unlikely(!answer(c, result)))
+		return false;
 	req->executor = NULL;
 	c->req = NULL;
 	unlink_call(c);
@@ -190,6 +182,7 @@ complete(struct call *c, PyObject *result)
 	forget_request(a, req);
 	if (a->stopping && atomic_load(&a->in_flight) == 0)
 		end_loop(a);
+	return true;
 }
 
 /* What runs until step_end() is the handler's: an exception may be injected. */
@@ -227,15 +220,17 @@ call_send(PyObject *self, PyObject *arg, PyObject **result)
 		*result = NULL;
 		return PYGEN_ERROR;
 	}
-	if (c->req)
-		sn_board_begin(c->req->id, c->req->endpoint);
-	outer = step_begin(c);
-	r = PyIter_Send(c->coro, arg, result);
-	step_end(c->aio, outer);
-	sn_board_end();
-	if (r == PYGEN_NEXT)
-		return r;
-	complete(c, r == PYGEN_RETURN ? *result : NULL);
+	do {
+		if (c->req)
+			sn_board_begin(c->req->id, c->req->endpoint);
+		outer = step_begin(c);
+		r = PyIter_Send(c->coro, arg, result);
+		step_end(c->aio, outer);
+		sn_board_end();
+		if (r == PYGEN_NEXT)
+			return r;
+		arg = Py_None;
+	} while (!complete(c, r == PYGEN_RETURN ? *result : NULL));
 	*result = Py_NewRef(Py_None);
 	return PYGEN_RETURN;
 }
@@ -290,7 +285,8 @@ py_throw(PyObject *self, PyObject *args)
 	Py_DECREF(throw);
 	if (result)
 		return result;
-	complete(c, returned_value());
+	if (!complete(c, returned_value()))
+		return py_send(self, Py_None);
 	PyErr_SetNone(PyExc_StopIteration);
 	return NULL;
 }
@@ -380,6 +376,8 @@ call_new(struct sn_aio *a, struct sn_request *req)
 	c->req = req;
 	c->coro = NULL;
 	c->task = NULL;
+	c->out = NULL;
+	c->told = false;
 	c->next = &a->calls;
 	c->prev = a->calls.prev;
 	c->prev->next = c;
@@ -469,13 +467,25 @@ cancel_call(struct call *c)
 		PyErr_Clear();
 }
 
+/* Nobody waits for its answer. Once, and not when it has seen that by itself: a second time would
+ * hit what the handler, or its generator, does to clean up. */
+static void
+tell_gone(struct call *c)
+{
+	if (!c->told && !(c->out && sn_aioout_is_over(c->out)))
+		cancel_call(c);
+	c->told = true;
+}
+
 /* cancel() runs no coroutine, so the list stands still meanwhile. */
 static void
 cancel_calls(struct sn_aio *a, bool marked_only)
 {
 	for (struct call *c = a->calls.next; c != &a->calls; c = c->next)
-		if (!marked_only || sn_request_marked(c->req))
+		if (!marked_only)
 			cancel_call(c);
+		else if (sn_request_marked(c->req))
+			tell_gone(c);
 }
 
 static void
@@ -485,7 +495,7 @@ take_cancels(struct sn_aio *a)
 
 	while ((req = sn_ring_pop(a->cancels))) {
 		if (req->executor)
-			cancel_call(req->executor);
+			tell_gone(req->executor);
 		sn_request_unref(req);
 	}
 	if (atomic_load_explicit(&a->cancel_scan, memory_order_relaxed) &&
@@ -498,7 +508,7 @@ take_cancels(struct sn_aio *a)
 static bool
 has_work(const struct sn_aio *a)
 {
-	return sn_ring_depth(a->ring) || sn_ring_depth(a->cancels) ||
+	return sn_ring_depth(a->ring) || sn_ring_depth(a->cancels) || atomic_load(&a->roomy) ||
 	       atomic_load(&a->cancel_scan) || (atomic_load(&a->closed) && !a->stopping);
 }
 
@@ -551,6 +561,8 @@ turn(struct sn_aio *a)
 	int n;
 
 	take_cancels(a);
+	if (sn_unlikely(atomic_load_explicit(&a->roomy, memory_order_relaxed) != NULL))
+		sn_aioout_go_on(a);
 	n = take_requests(a);
 	sn_pycore_drain();
 	if (n < 0)
@@ -679,7 +691,11 @@ abandon_calls(struct sn_aio *a)
 		struct call *c = a->calls.next;
 		struct sn_request *req = c->req;
 
-		sn_pyrt_refuse(req, "The server is stopping.");
+		if (c->out)
+			sn_aioout_abandon(c->out, "the server is stopping");
+		else
+			sn_pyrt_refuse(req, "The server is stopping.");
+		c->out = NULL;
 		req->executor = NULL;
 		c->req = NULL;
 		unlink_call(c);
@@ -762,7 +778,8 @@ look_up(struct sn_aio *a, const char *loop)
 	PyObject *asyncio = PyImport_ImportModule("asyncio");
 	int rc = -1;
 
-	if (!asyncio || intern_names() < 0 || PyType_Ready(&call_type) < 0 || look_up_task(a, asyncio) < 0)
+	if (!asyncio || intern_names() < 0 || PyType_Ready(&call_type) < 0 || sn_aioout_ready() < 0 ||
+	    look_up_task(a, asyncio) < 0)
 		goto out;
 	a->again = method(a, M_TURN);
 	a->cancel_all = method(a, M_CANCEL_ALL);
@@ -804,7 +821,7 @@ sn_aio_start(struct sn_aio *a, const char *loop, struct sn_why *why)
 /* ---- from outside --------------------------------------------------------------------------- */
 
 int
-sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_why *why)
+sn_aio_new(struct sn_aio **out, struct sn_dispatch *dispatch, size_t max, int64_t queue_timeout_ms, struct sn_why *why)
 {
 	struct sn_aio *a = aligned_alloc(64, (sizeof(*a) + 63) / 64 * 64);
 
@@ -816,6 +833,7 @@ sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_
 	a->cancels = sn_ring_new(max < 1024 ? max : 1024);
 	a->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	a->max = max;
+	a->dispatch = dispatch;
 	a->limit_ms = queue_timeout_ms;
 	a->calls.prev = a->calls.next = &a->calls;
 	pthread_mutex_init(&a->lock, NULL);
@@ -838,7 +856,7 @@ sn_aio_submit(struct sn_aio *a, struct sn_request *req)
 		atomic_fetch_add_explicit(&a->rejected, 1, memory_order_relaxed);
 		return SN_EFULL;
 	}
-	ring_bell(a);
+	sn_aio_ring_bell(a);
 	if (sn_unlikely(atomic_load(&a->gone)))
 		sn_aio_refuse_queued(a);
 	return 0;
@@ -851,7 +869,7 @@ sn_aio_cancel(struct sn_aio *a, struct sn_request *req)
 		sn_request_unref(req);
 		atomic_store(&a->cancel_scan, true);
 	}
-	ring_bell(a);
+	sn_aio_ring_bell(a);
 }
 
 void
@@ -859,7 +877,7 @@ sn_aio_close(struct sn_aio *a, int64_t deadline_ms)
 {
 	atomic_store(&a->deadline_ms, deadline_ms);
 	atomic_store(&a->closed, true);
-	ring_bell(a);
+	sn_aio_ring_bell(a);
 }
 
 PyObject *
@@ -981,6 +999,8 @@ sn_aio_free(struct sn_aio *a)
 {
 	if (!a)
 		return;
+	if (a->ring && a->cancels)
+		sn_aio_refuse_queued(a); /* what I/O threads have told since the loop ended */
 	if (a->efd >= 0)
 		close(a->efd);
 	sn_ring_free(a->cancels);

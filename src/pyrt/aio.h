@@ -9,9 +9,11 @@
 #include "pyrt/pyrt_priv.h"
 
 struct sn_aio;
+struct sn_dispatch;
 
-/* `max`: requests waiting and coroutines in flight together. */
-int sn_aio_new(struct sn_aio **out, size_t max, int64_t queue_timeout_ms, struct sn_why *why);
+/* `max`: requests waiting and coroutines in flight together. `dispatch` (borrowed) takes answers in
+ * pieces that a sync source gives. */
+int sn_aio_new(struct sn_aio **out, struct sn_dispatch *dispatch, size_t max, int64_t queue_timeout_ms, struct sn_why *why);
 /* Makes the loop ("asyncio" or "uvloop") and starts its thread; returns when it runs. Needs
  * the GIL and lets go of it. */
 int sn_aio_start(struct sn_aio *a, const char *loop, struct sn_why *why);

@@ -28,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/board.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "pyrt/core/core.h"
@@ -50,9 +49,8 @@ sn_pytarget_call(const struct sn_pytarget *t, PyObject *request)
 	                           (t->pool ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 }
 
-/* After a handler that was interrupted: nothing of that may reach the next request. */
-static void
-settle(struct sn_syncworker *w)
+void
+sn_syncworker_settle(struct sn_syncworker *w)
 {
 	if (w->injected) {
 		w->injected = false;
@@ -67,13 +65,16 @@ settle(struct sn_syncworker *w)
 }
 
 /* In a context of its own: what a handler sets in context variables (a decimal precision,
- * a logger's fields) is not the next request's, as it is not another task's. */
-static void
+ * a logger's fields) is not the next request's, as it is not another task's. Not NULL: the answer
+ * comes in pieces, and is to be run. */
+static struct sn_syncstream *
 call_handler(struct sn_syncworker *w, struct sn_request *req)
 {
 	const struct sn_pytarget *t = req->endpoint->target;
 	PyObject *context = PyContext_CopyCurrent();
 	PyObject *request = NULL, *result = NULL;
+	struct sn_syncstream *ss = NULL;
+	struct sn_pystream *stream;
 
 	if (context && PyContext_Enter(context) < 0)
 		Py_CLEAR(context);
@@ -84,17 +85,20 @@ call_handler(struct sn_syncworker *w, struct sn_request *req)
 		result = sn_pytarget_call(t, request);
 		w->in_handler = false;
 		if (sn_unlikely(w->injected))
-			settle(w);
+			sn_syncworker_settle(w);
 	}
-	sn_pyanswer_send(req, result, t->name);
+	stream = sn_pyanswer_send(req, result, t->name);
+	if (sn_unlikely(stream != NULL))
+		ss = sn_streams_begin(w->d, stream, context);
 	if (context && PyContext_Exit(context) < 0)
 		PyErr_Clear();
 	Py_XDECREF(request);
 	Py_XDECREF(context);
+	return ss;
 }
 
-static void
-release_current(struct sn_syncworker *w, uintptr_t req)
+void
+sn_syncworker_release(struct sn_syncworker *w, uintptr_t req)
 {
 	uintptr_t expect = req;
 
@@ -109,13 +113,12 @@ run_one(struct sn_syncworker *w, struct sn_request *req)
 	struct sn_dispatch *d = w->d;
 
 	if (sn_pyrt_begin(req, d->limit_ms, &d->expired)) {
-		atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
-		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
-		sn_board_begin(req->id, req->endpoint);
-		call_handler(w, req);
-		sn_board_end();
-		atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
-		release_current(w, (uintptr_t)req);
+		struct sn_syncstream *ss;
+		sn_syncworker_begin(w, req);
+		ss = call_handler(w, req);
+		sn_syncworker_end(w, req);
+		if (sn_unlikely(ss != NULL))
+			sn_streams_run(w, ss);
 	}
 	sn_request_unref(req);
 	if (++w->since_drain >= DRAIN_EVERY) {
@@ -140,7 +143,14 @@ take(struct sn_dispatch *d)
 static bool
 has_work(struct sn_dispatch *d)
 {
-	return sn_ring_depth(d->ring) || atomic_load(&d->oldest);
+	return sn_ring_depth(d->ring) || atomic_load(&d->oldest) || atomic_load(&d->streams.ready);
+}
+
+/* No request comes any more, and none is left. */
+static bool
+is_done(struct sn_dispatch *d)
+{
+	return atomic_load(&d->closed) && !has_work(d) && !atomic_load(&d->streams.count);
 }
 
 static void
@@ -210,6 +220,10 @@ static void
 finish(struct sn_dispatch *d)
 {
 	pthread_mutex_lock(&d->lock);
+	if (atomic_load(&d->streams.count)) { /* one has just begun */
+		pthread_mutex_unlock(&d->lock);
+		return;
+	}
 	atomic_store(&d->drained, true);
 	pthread_cond_broadcast(&d->changed); /* worker 0 waits if it was given up */
 	while (d->nidle)
@@ -226,12 +240,36 @@ sleep_for_work(struct sn_dispatch *d)
 {
 	atomic_store(&d->asleep, 1);
 	sn_full_fence();
-	if (has_work(d) || atomic_load(&d->closed)) {
+	if (has_work(d) || is_done(d)) {
 		atomic_store(&d->asleep, 0);
 		return;
 	}
 	while (atomic_load(&d->asleep))
 		sn_futex_wait(&d->asleep, 1);
+}
+
+/* False: there is nothing to do. */
+static bool
+run_next(struct sn_syncworker *w)
+{
+	struct sn_dispatch *d = w->d;
+	struct sn_request *req;
+
+	if (sn_unlikely(atomic_load_explicit(&d->streams.ready, memory_order_relaxed)) &&
+	    (!w->streamed || !sn_ring_depth(d->ring))) {
+		struct sn_syncstream *ss = sn_streams_take(d);
+		w->streamed = true;
+		if (ss) {
+			sn_streams_run(w, ss);
+			return true;
+		}
+	}
+	req = take(d);
+	if (!req)
+		return false;
+	w->streamed = false;
+	run_one(w, req);
+	return true;
 }
 
 /* Holds the GIL on entry and on return. */
@@ -242,7 +280,6 @@ worker_loop(struct sn_syncworker *w)
 
 	w->ident = PyThread_get_thread_ident();
 	for (;;) {
-		struct sn_request *req;
 		PyThreadState *ts;
 		bool hot;
 
@@ -254,14 +291,11 @@ worker_loop(struct sn_syncworker *w)
 			if (!hot)
 				return;
 		}
-		req = take(d);
-		if (req) {
-			run_one(w, req);
+		if (run_next(w))
 			continue;
-		}
 		sn_pycore_drain();
 		ts = PyEval_SaveThread();
-		if (atomic_load(&d->closed) && !has_work(d))
+		if (is_done(d))
 			finish(d);
 		else
 			sleep_for_work(d);
@@ -545,6 +579,8 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 		return SN_ENOMEM;
 	}
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->streams.lock, NULL);
+	pthread_mutex_init(&d->streams.open_lock, NULL);
 	sn_clock_cond_init(&d->changed);
 	d->nworkers = workers;
 	d->slots = workers;
@@ -556,6 +592,18 @@ sn_dispatch_new(struct sn_dispatch **out, unsigned workers, unsigned max_stuck, 
 	}
 	*out = d;
 	return 0;
+}
+
+static void
+wake(struct sn_dispatch *d)
+{
+	sn_full_fence();
+	if (atomic_load_explicit(&d->asleep, memory_order_relaxed)) {
+		wake_hot(d);
+	} else if (watched(d) && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
+		if (atomic_exchange(&d->armed, 1) == 0)
+			sn_futex_wake(&d->armed, 1);
+	}
 }
 
 int
@@ -582,16 +630,16 @@ sn_dispatch_submit(struct sn_dispatch *d, struct sn_request *req)
 		atomic_fetch_add_explicit(&d->rejected, 1, memory_order_relaxed);
 		return SN_EFULL;
 	}
-	sn_full_fence();
-	if (atomic_load_explicit(&d->asleep, memory_order_relaxed)) {
-		wake_hot(d);
-	} else if (watched(d) && !atomic_load_explicit(&d->armed, memory_order_relaxed)) {
-		if (atomic_exchange(&d->armed, 1) == 0)
-			sn_futex_wake(&d->armed, 1);
-	}
+	wake(d);
 	if (sn_unlikely(atomic_load(&d->drained)))
 		refuse_queued(d);
 	return 0;
+}
+
+void
+sn_dispatch_wake(struct sn_dispatch *d)
+{
+	wake(d);
 }
 
 void
@@ -646,6 +694,8 @@ sn_dispatch_free(struct sn_dispatch *d)
 		return;
 	sn_dispatch_free(d->readers);
 	pthread_cond_destroy(&d->changed);
+	pthread_mutex_destroy(&d->streams.open_lock);
+	pthread_mutex_destroy(&d->streams.lock);
 	pthread_mutex_destroy(&d->lock);
 	sn_ring_free(d->ring);
 	free(d->idle);

@@ -35,6 +35,15 @@ void sn_dispatch_close(struct sn_dispatch *d);
 /* Answers 503 to what is queued and to what is being run. */
 void sn_dispatch_refuse_all(struct sn_dispatch *d);
 void sn_dispatch_stats(const struct sn_dispatch *d, struct sn_pyrt_stats *out);
+/* ---- streams.c ---- */
+
+struct sn_pystream;
+/* Takes what an async handler has returned, an answer in pieces from a sync source: the workers
+ * ask for them, in `context`. Needs the GIL. */
+void sn_dispatch_adopt(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context);
+/* It is too late for answers in pieces: they are cut, and their sources closed. Without the GIL. */
+void sn_dispatch_cut_streams(struct sn_dispatch *d);
+
 /* ---- stuck.c: handlers that do not return ---- */
 
 /* Raises `exc` (a class) in the handler that runs `req`, and cancels its calls in its pool,

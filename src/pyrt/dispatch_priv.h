@@ -8,11 +8,14 @@
 
 #include <pthread.h>
 
+#include "base/board.h"
 #include "pyrt/dispatch.h"
 #include "queue/ring.h"
 
 #define SN_HOT_NONE (-1)
 #define SN_BORROWED ((uintptr_t)1)
+
+struct sn_syncstream; /* streams.c */
 
 struct sn_syncworker {
 	struct sn_dispatch *d;
@@ -21,6 +24,7 @@ struct sn_syncworker {
 	atomic_int parked;
 	atomic_uint seq; /* odd: in a handler */
 	unsigned since_drain;
+	bool streamed; /* the last thing it took was a stream */
 	/* The request in the handler, so that the stop can answer for one that never
 	 * returns. Tagged with SN_BORROWED while it does: the worker waits that moment. */
 	_Atomic(uintptr_t) current;
@@ -62,6 +66,14 @@ struct sn_dispatch {
 	int *idle;
 	atomic_uint nidle; /* written under lock */
 	atomic_ullong rejected, expired;
+	struct {
+		pthread_mutex_t lock, open_lock; /* the sink's may be taken inside the second */
+		struct sn_syncstream *first, *last; /* lock: those that may go on */
+		struct sn_syncstream *open;         /* open_lock: all */
+		atomic_uint ready;    /* written under lock: how many may go on */
+		atomic_uint count;    /* grows under sn_dispatch.lock, and only while not drained */
+		atomic_bool cutting;  /* it is too late to go on */
+	} streams;
 	struct sn_syncworker workers[]; /* nworkers + max_stuck */
 };
 
@@ -77,5 +89,36 @@ sn_dispatch_of(struct sn_dispatch *d, const struct sn_request *req)
 /* Locked: starts the thread of workers[index], which was never used or has ended. */
 int sn_dispatch_spawn(struct sn_dispatch *d, unsigned index);
 void sn_dispatch_unpark(struct sn_syncworker *w);
+/* Something waits: whoever is to take it is woken. Any thread, without the GIL. */
+void sn_dispatch_wake(struct sn_dispatch *d);
+/* After a handler that was interrupted: nothing of that may reach the next request. */
+void sn_syncworker_settle(struct sn_syncworker *w);
+void sn_syncworker_release(struct sn_syncworker *w, uintptr_t req);
+
+/* What runs until sn_syncworker_end() is the request's. */
+static inline void
+sn_syncworker_begin(struct sn_syncworker *w, struct sn_request *req)
+{
+	atomic_store_explicit(&w->current, (uintptr_t)req, memory_order_release);
+	atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
+	sn_board_begin(req->id, req->endpoint);
+}
+
+static inline void
+sn_syncworker_end(struct sn_syncworker *w, struct sn_request *req)
+{
+	sn_board_end();
+	atomic_fetch_add_explicit(&w->seq, 1, memory_order_release);
+	sn_syncworker_release(w, (uintptr_t)req);
+}
+
+/* ---- streams.c: answers that come in pieces; with the GIL ---- */
+
+/* Takes `s`. NULL: answered. The caller runs it. */
+struct sn_syncstream *sn_streams_begin(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context);
+/* One that may go on; NULL: none. */
+struct sn_syncstream *sn_streams_take(struct sn_dispatch *d);
+/* Sends what can be sent now; then the sink has it, or it waits for another turn, or is over. */
+void sn_streams_run(struct sn_syncworker *w, struct sn_syncstream *ss);
 
 #endif

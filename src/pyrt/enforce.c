@@ -53,10 +53,12 @@ struct sn_enforcer {
 	_Atomic(const char *) hangs;
 };
 
+/* With the GIL. */
 static bool
 is_async(const struct sn_request *req)
 {
-	return req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL;
+	return (req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL) &&
+	       req->step != SN_STEP_SYNC_STREAM;
 }
 
 static void

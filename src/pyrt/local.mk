@@ -17,18 +17,21 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/reqnew.c \
 	src/pyrt/core/request.c \
 	src/pyrt/core/response.c \
+	src/pyrt/core/stream.c \
 	src/pyrt/py.h
 
 SN_SOURCES += \
 	src/pyrt/pyrt.h \
 	src/pyrt/pyrt_priv.h \
 	src/pyrt/futex.h \
-	src/pyrt/aio.c src/pyrt/aio.h \
+	src/pyrt/aio.c src/pyrt/aio.h src/pyrt/aio_priv.h \
+	src/pyrt/aio_stream.c \
 	src/pyrt/dispatch.c src/pyrt/dispatch.h src/pyrt/dispatch_priv.h \
 	src/pyrt/enforce.c src/pyrt/enforce.h \
 	src/pyrt/interp.c src/pyrt/interp.h \
 	src/pyrt/modules.c src/pyrt/modules.h \
 	src/pyrt/pyrt.c \
 	src/pyrt/routes.c src/pyrt/routes.h \
+	src/pyrt/streams.c \
 	src/pyrt/stuck.c \
 	src/pyrt/venv.c src/pyrt/venv.h

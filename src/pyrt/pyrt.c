@@ -36,6 +36,7 @@
 #define HOOKS_GRACE 5000  /* ms for the user's threads and exit hooks, after all answers */
 #define POOL_GRACE 5000   /* ms for the pool's workers to leave, after all answers */
 #define LOOK_MS 100       /* between two looks at whether the runtime thread hangs */
+#define CUT_MARGIN 1000   /* ms before the deadline when answers in pieces are cut, at most */
 #define FAILED_GRACE 5000 /* ms to take down what a failed start had begun */
 
 enum state { STARTING, READY, FAILED, ANSWERED, LEFT, ENDED };
@@ -221,7 +222,7 @@ start_lanes(struct sn_pyrt *rt)
 		return sn_why_set(rt->why, SN_ENOMEM, "out of memory: python.stream_workers");
 	rc = rt->routes.pool ? start_pool(rt) : 0;
 	if (rc == 0 && rt->routes.async) {
-		rc = sn_aio_new(&rt->aio, opt->async_max, limit, rt->why);
+		rc = sn_aio_new(&rt->aio, rt->dispatch, opt->async_max, limit, rt->why);
 		if (rc == 0)
 			rc = sn_aio_start(rt->aio, opt->loop, rt->why);
 	}
@@ -561,6 +562,8 @@ give_up_at(const struct sn_pyrt *rt, int64_t deadline_ms)
 int
 sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 {
+	int64_t margin = (deadline_ms - sn_clock_ms()) / 2;
+	int64_t cut_at = deadline_ms - (margin < CUT_MARGIN ? margin : CUT_MARGIN);
 	bool answered, left, ended;
 
 	atomic_store(&rt->deadline_ms, deadline_ms);
@@ -574,6 +577,10 @@ sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 
 		if (now >= at)
 			break;
+		if (now >= cut_at)
+			sn_dispatch_cut_streams(rt->dispatch);
+		else if (at > cut_at)
+			at = cut_at;
 		replace_runtime_thread(rt);
 		if (rt->state == READY && at > now + LOOK_MS)
 			at = now + LOOK_MS;

@@ -21,6 +21,10 @@ struct sn_pytarget {
 /* Calls the handler: new reference, or NULL with an exception. */
 PyObject *sn_pytarget_call(const struct sn_pytarget *t, PyObject *request);
 
+/* sn_request.step of one whose async handler has given its answer's pieces to the sync workers;
+ * under the GIL. */
+enum { SN_STEP_SYNC_STREAM = 1 };
+
 /* How a request stands that is over its time. */
 enum sn_hold {
 	SN_HOLD_NOT,      /* the request is not in a handler any more */

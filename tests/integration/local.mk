@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/integration/apps/timeouts/app.py tests/integration/apps/timeouts/jobs.py \
 	tests/integration/apps/timeouts/app.py \
 	tests/integration/apps/crash/app.py \
+	tests/integration/apps/streams/app.py tests/integration/test_streams.py \
 	tests/integration/apps/pool/app.py tests/integration/apps/pool/jobs.py \
 	tests/integration/conftest.py tests/integration/daemon.py \
 	tests/integration/fcgi.py tests/integration/scgi.py tests/integration/wire.py \

@@ -96,8 +96,8 @@ def test_framing_is_the_servers(answer):
     [
         (object(), "app.handler returned an object of type object"),
         ({1, 2}, "of type set"),
-        (iter([]), "of type list_iterator"),
-        ((x for x in ()), "of type generator: return the whole body"),
+        ({1: 2}.keys(), "of type dict_keys: return list() of it for JSON, or Response() of it for a streamed body"),
+        ((iter([]), 200, {"Content-Length": "many"}), "Content-Length is no number: 'many'"),
         ((1,), "a tuple of 1"),
         ((1, 2, 3, 4), "a tuple of 4"),
         (("x", 99), "a status must be from 200 to 599, not 99"),

@@ -23,7 +23,7 @@ def test_bodies(body):
     assert r.content_length == 2
 
 
-@pytest.mark.parametrize("body", [5, {}, object(), [1], (x for x in "a"), "\ud800"])
+@pytest.mark.parametrize("body", [5, {}, object(), [1], "\ud800"])
 def test_bad_bodies(body):
     with pytest.raises((TypeError, UnicodeEncodeError)):
         Response(body)

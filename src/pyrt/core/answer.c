@@ -6,6 +6,9 @@
  */
 #include "pyrt/core/core_priv.h"
 
+#include <limits.h>
+#include <stdlib.h>
+
 #define LEND_ABOVE 16384   /* bytes: smaller bodies are cheaper to copy than to keep */
 #define UNLOCK_ABOVE 65536 /* bytes: writing so much takes longer than giving up the GIL */
 
@@ -221,8 +224,8 @@ wrong_result(PyObject *value, const char *name)
 		Py_XDECREF(closed);
 		PyErr_Clear();
 		mend = "nobody awaited it: write `async def`, or await inside";
-	} else if (PyGen_Check(value) || PyAsyncGen_CheckExact(value)) {
-		mend = "return the whole body";
+	} else if (Py_TYPE(value)->tp_iter) {
+		mend = "return list() of it for JSON, or Response() of it for a streamed body";
 	}
 	PyErr_Format(PyExc_TypeError, "%s returned an object of type %.200s: %s", shown(name),
 	             Py_TYPE(value)->tp_name, mend);
@@ -250,9 +253,47 @@ other_body(struct sn_response *res, PyObject *value, const char *name)
 	return rc;
 }
 
+/* Pieces out of `value`. Who announces a length is held to it by the sink. */
+static int
+stream_body(struct sn_response *res, PyObject *value, PyObject *headers, PyObject **source)
+{
+	PyObject *text = headers ? PyObject_CallMethod(headers, "get", "s", "Content-Length") : NULL;
+
+	if (headers && !text)
+		return -1;
+	if (text && text != Py_None) {
+		char *end;
+		const char *s = PyUnicode_AsUTF8(text);
+		long long length = s && *s >= '0' && *s <= '9' ? strtoll(s, &end, 10) : -1;
+		if (length < 0 || *end || length == LLONG_MAX) {
+			PyErr_Format(PyExc_ValueError, "Content-Length is no number: %R", text);
+			Py_DECREF(text);
+			return -1;
+		}
+		res->length = length;
+	}
+	Py_XDECREF(text);
+	res->started = true;
+	res->raw_body_known = true;
+	*source = Py_NewRef(value);
+	return 0;
+}
+
+static int
+response_body(struct sn_response *res, struct sn_pyresponse *r, PyObject *hidden, PyObject **source)
+{
+	if (!res->status)
+		res->status = r->status;
+	if (add_headers(res, r->headers, hidden) < 0)
+		return -1;
+	if (sn_unlikely(r->source != NULL))
+		return stream_body(res, r->source, r->headers, source);
+	return bytes_body(res, r->body);
+}
+
 /* The body of a result that is not a tuple. `hidden`: headers that the tuple has set. */
 static int
-fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name)
+fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source)
 {
 	if (PyDict_Check(value) || PyList_Check(value) || PyLong_Check(value) || PyFloat_Check(value))
 		return json_body(res, value);
@@ -261,14 +302,8 @@ fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char
 			return -1;
 		return text_body(res, value);
 	}
-	if (PyObject_TypeCheck(value, &sn_pyresponse_type)) {
-		struct sn_pyresponse *r = (struct sn_pyresponse *)value;
-		if (!res->status)
-			res->status = r->status;
-		if (add_headers(res, r->headers, hidden) < 0)
-			return -1;
-		return bytes_body(res, r->body);
-	}
+	if (PyObject_TypeCheck(value, &sn_pyresponse_type))
+		return response_body(res, (struct sn_pyresponse *)value, hidden, source);
 	if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value)) {
 		if (default_type(res, "application/octet-stream") < 0)
 			return -1;
@@ -279,6 +314,11 @@ fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char
 			res->status = 204;
 		res->raw_body_known = true;
 		return 0;
+	}
+	if (sn_stream_is(value)) {
+		if (default_type(res, "text/html; charset=utf-8") < 0)
+			return -1;
+		return stream_body(res, value, hidden, source);
 	}
 	return other_body(res, value, name);
 }
@@ -292,7 +332,7 @@ looks_like_headers(PyObject *value)
 
 /* (body, status), (body, headers), (body, status, headers) */
 static int
-fill_tuple(struct sn_response *res, PyObject *tuple, const char *name)
+fill_tuple(struct sn_response *res, PyObject *tuple, const char *name, PyObject **stream)
 {
 	Py_ssize_t n = PyTuple_GET_SIZE(tuple);
 	PyObject *status = NULL, *source = NULL, *headers = NULL;
@@ -323,30 +363,39 @@ fill_tuple(struct sn_response *res, PyObject *tuple, const char *name)
 		if (!headers || add_headers(res, headers, NULL) < 0)
 			goto out;
 	}
-	rc = fill_body(res, PyTuple_GET_ITEM(tuple, 0), headers, name);
+	rc = fill_body(res, PyTuple_GET_ITEM(tuple, 0), headers, name, stream);
 out:
 	Py_XDECREF(headers);
 	return rc;
 }
 
 int
-sn_pyanswer_fill(struct sn_response *res, PyObject *result, const char *name)
+sn_pyanswer_fill(struct sn_response *res, PyObject *result, const char *name, PyObject **source)
 {
 	if (sn_unlikely(PyTuple_Check(result)))
-		return fill_tuple(res, result, name);
-	return fill_body(res, result, NULL, name);
+		return fill_tuple(res, result, name, source);
+	return fill_body(res, result, NULL, name, source);
 }
 
-void
+struct sn_pystream *
 sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name)
 {
 	char head[1024], body[8192];
+	struct sn_pystream *stream = NULL;
+	PyObject *source = NULL;
 	struct sn_response res;
 
 	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
-	if (!result || sn_pyanswer_fill(&res, result, name) < 0)
+	if (!result || sn_pyanswer_fill(&res, result, name, &source) < 0)
 		sn_pyanswer_exception(&res, name);
-	if (sn_likely(req->sink)) {
+	if (sn_unlikely(source != NULL)) {
+		stream = sn_pystream_new(req, &res, source, name);
+		if (!stream) {
+			res.started = false;
+			sn_pyanswer_exception(&res, name);
+		}
+	}
+	if (sn_likely(req->sink && !stream)) {
 		/* Never waits, but copying much takes a while. SN_EGONE: nobody wants it. */
 		if (res.ext_len > UNLOCK_ABOVE || res.body.len > UNLOCK_ABOVE) {
 			Py_BEGIN_ALLOW_THREADS
@@ -359,4 +408,5 @@ sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name)
 	sn_response_free(&res);
 	Py_XDECREF(result);
 	sn_pycore_drain();
+	return stream;
 }

@@ -31,16 +31,52 @@ PyObject *sn_pyrequest_new(struct sn_request *req);
 struct sn_request *sn_pyrequest_get(PyObject *obj);
 
 /* What a handler returned becomes the answer in `res` (Flask's rules). Bytes bodies above
- * 16 KiB are not copied: res->ext with a done that any thread may call. 0, or -1 with an
- * exception. `name` is the handler's, for the message about a wrong return type. */
-int sn_pyanswer_fill(struct sn_response *res, PyObject *result, const char *name);
+ * 16 KiB are not copied: res->ext with a done that any thread may call. A body that comes in
+ * pieces is left in *source (new reference; NULL: there is none), and res->started is set.
+ * 0, or -1 with an exception and no source. `name` is the handler's, for the message about a
+ * wrong return type. */
+int sn_pyanswer_fill(struct sn_response *res, PyObject *result, const char *name, PyObject **source);
 /* Takes the exception that is set: an HTTPException becomes its answer; malformed JSON a
  * 400; anything else is logged with its traceback and the request id, and answered 500
  * (SystemExit and KeyboardInterrupt too). Clears it. */
 void sn_pyanswer_exception(struct sn_response *res, const char *name);
 /* Fills from `result` (stolen; NULL: an exception is set) and hands the answer to
- * req->sink. Never fails, never leaves an exception. Does not drop `req`. */
-void sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name);
+ * req->sink. Never fails, never leaves an exception. Does not drop `req`. NULL; or, when the
+ * body comes in pieces, what is to be sent, the caller's now: nothing has been sent then. */
+struct sn_pystream *sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name);
+
+/* ---- stream.c: an answer whose body comes in pieces ---- */
+
+/* The head, until it is sent with the first piece that is not empty; then the body's way out.
+ * One thread at a time. */
+struct sn_pystream {
+	struct sn_request *req; /* one reference */
+	PyObject *source;       /* what the application gave */
+	PyObject *iterator;     /* of it; NULL: not begun, or asynchronous */
+	const char *name;       /* the handler's, for the log */
+	struct sn_response res;
+	bool asynchronous;      /* its pieces are awaited */
+	bool headed;            /* the head is out */
+	bool over;              /* answered, cut, or seen to be gone */
+	bool bodyless;          /* HEAD, 204, 304: it is not asked for a piece */
+};
+
+/* Sends a piece: str or anything with bytes. 0: go on; SN_EAGAIN: sent, but wait for room;
+ * SN_EGONE: nobody reads it; SN_EINVAL: an exception is set. */
+int sn_pystream_write(struct sn_pystream *s, PyObject *piece);
+/* The body is complete. */
+void sn_pystream_finish(struct sn_pystream *s);
+/* An exception is set, which is taken: answered while the head is not out, else logged, and the
+ * connection is cut. */
+void sn_pystream_broke(struct sn_pystream *s);
+/* Nobody can complete it: 503 while the head is not out, else the connection is cut. */
+void sn_pystream_refuse(struct sn_pystream *s, const char *text);
+/* Asks a sync source for its next piece: new reference; NULL: the end, or an exception. */
+PyObject *sn_pystream_next(struct sn_pystream *s);
+/* Calls close() of a sync source and of its iterator, as WSGI has it; what they raise is logged.
+ * To be called once. */
+void sn_pystream_close(struct sn_pystream *s);
+void sn_pystream_free(struct sn_pystream *s);
 
 /* Drops references that sinks have let go of without the GIL (res->done). Cheap when
  * there are none; the runtime calls it now and then. */

@@ -103,7 +103,8 @@ extern PyTypeObject sn_pymatcher_type;
 
 struct sn_pyresponse {
 	PyObject_HEAD
-	PyObject *body;    /* bytes or str; never NULL */
+	PyObject *body;    /* bytes; never NULL */
+	PyObject *source;  /* what its pieces come from; NULL: `body` is the body */
 	PyObject *headers; /* Headers */
 	PyObject *dict;
 	PyObject *weakrefs;
@@ -111,8 +112,8 @@ struct sn_pyresponse {
 };
 
 extern PyTypeObject sn_pyresponse_type;
-/* New reference: a Response with what `res` holds. */
-PyObject *sn_pyresponse_from(const struct sn_response *res);
+/* New reference: a Response with what `res` holds, and `source` (borrowed, may be NULL). */
+PyObject *sn_pyresponse_from(const struct sn_response *res, PyObject *source);
 
 /* ---- answer.c ---- */
 
@@ -122,7 +123,25 @@ int sn_answer_status(PyObject *status);
 PyObject *sn_answer_json_hook(void);
 int sn_answer_json(struct sn_buf *out, PyObject *obj);
 
+/* ---- stream.c ---- */
+
+/* True when the pieces of a body can be had from it one by one: an iterator or an async one. */
+bool sn_stream_is(PyObject *value);
+/* As above, and what such a one can be made of. */
+bool sn_stream_can_be(PyObject *value);
+bool sn_stream_is_async(PyObject *source);
+/* Closes a sync source and the iterator over it (may be NULL). -1 with an exception. */
+int sn_stream_close(PyObject *source, PyObject *iterator);
+/* Takes head and body of `res`, which is empty then, for a body out of `source` (stolen). NULL
+ * with an exception, the source closed. */
+struct sn_pystream *sn_pystream_new(struct sn_request *req, struct sn_response *res, PyObject *source,
+                                    const char *name);
+
 /* ---- exc.c ---- */
+
+/* Takes the exception that is set: a line in the log, `what` and its traceback, unless it tells
+ * nothing new. */
+void sn_pyanswer_log(struct sn_request *req, const char *name, const char *what);
 
 /* True when the exception that is set is an answer (an HTTPException). */
 bool sn_pyanswer_is_http(void);

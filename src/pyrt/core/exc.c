@@ -106,6 +106,25 @@ sn_pyanswer_is_http(void)
 	return http;
 }
 
+/* An error's answer is no stream: that may fail in its turn. */
+static int
+fill_whole(struct sn_response *res, PyObject *result, const char *name)
+{
+	PyObject *source = NULL;
+
+	if (sn_pyanswer_fill(res, result, name, &source) < 0)
+		return -1;
+	if (!source)
+		return 0;
+	if (!sn_stream_is_async(source) && sn_stream_close(source, NULL) < 0)
+		PyErr_Clear();
+	Py_DECREF(source);
+	sn_response_reset(res);
+	res->started = false;
+	PyErr_SetString(PyExc_TypeError, "the response of an HTTPException cannot be a stream");
+	return -1;
+}
+
 /* From (response or None, code, description or None, headers). */
 static int
 fill_http(struct sn_response *res, PyObject *parts, const char *name)
@@ -117,7 +136,7 @@ fill_http(struct sn_response *res, PyObject *parts, const char *name)
 	if (!PyArg_ParseTuple(parts, "OiOO", &response, &code, &description, &headers))
 		return -1;
 	if (response != Py_None)
-		return sn_pyanswer_fill(res, response, name);
+		return fill_whole(res, response, name);
 	if (code < 200 || code > 599) {
 		PyErr_Format(PyExc_ValueError, "an HTTPException's code must be from 200 to 599, not %d", code);
 		return -1;
@@ -125,7 +144,7 @@ fill_http(struct sn_response *res, PyObject *parts, const char *name)
 	if (headers != Py_None) {
 		/* As a tuple's headers: checked in one place. */
 		PyObject *with = Py_BuildValue("(OiO)", Py_None, code, headers);
-		rc = with ? sn_pyanswer_fill(res, with, name) : -1;
+		rc = with ? fill_whole(res, with, name) : -1;
 		Py_XDECREF(with);
 		if (rc < 0)
 			return -1;
@@ -221,6 +240,26 @@ answer_failure(struct sn_response *res, const struct taken *e, const char *name)
 	}
 	Py_XDECREF(text);
 	Py_XDECREF(bytes);
+}
+
+void
+sn_pyanswer_log(struct sn_request *req, const char *name, const char *what)
+{
+	struct sn_response res = { .req = req };
+	PyObject *text, *bytes;
+	struct taken e;
+
+	take(&e);
+	if (!is_quiet(&res, &e)) {
+		text = traceback_text(&e);
+		bytes = printable(text);
+		sn_log_for(SN_LOG_ERROR, req->id, "%s %s:\n%s", name && *name ? name : "a handler", what,
+		           bytes ? PyBytes_AS_STRING(bytes) : "out of memory");
+		Py_XDECREF(text);
+		Py_XDECREF(bytes);
+	}
+	drop(&e);
+	PyErr_Clear();
 }
 
 void

@@ -180,9 +180,10 @@ py_set_dumps(PyObject *module SN_UNUSED, PyObject *dumps)
 	Py_RETURN_NONE;
 }
 
-/* (head, body) of a finished answer, both bytes; the body is left out where HTTP says so. */
+/* (head, body) of a finished answer; the body is left out where HTTP says so. Both are bytes, but
+ * of a body that comes in pieces its source is given. */
 static PyObject *
-rendered(struct sn_response *res)
+rendered(struct sn_response *res, PyObject *source)
 {
 	char store[2048];
 	struct sn_buf head;
@@ -193,6 +194,8 @@ rendered(struct sn_response *res)
 	sn_response_length(res, &suppress);
 	if (sn_response_head(res, &head) < 0)
 		PyErr_NoMemory();
+	else if (source)
+		pair = Py_BuildValue("(y#O)", head.data, (Py_ssize_t)head.len, source);
 	else if (suppress)
 		pair = Py_BuildValue("(y#y#)", head.data, (Py_ssize_t)head.len, "", (Py_ssize_t)0);
 	else if (res->ext)
@@ -206,7 +209,7 @@ rendered(struct sn_response *res)
 
 /* 0, or -1 with the exception that the caller wants to see. */
 static int
-fill_answer(struct sn_response *res, PyObject *result, const char *name, bool propagate)
+fill_answer(struct sn_response *res, PyObject *result, const char *name, bool propagate, PyObject **source)
 {
 	int rc = 0;
 
@@ -214,7 +217,7 @@ fill_answer(struct sn_response *res, PyObject *result, const char *name, bool pr
 		PyErr_Restore(Py_NewRef(PyExceptionInstance_Class(result)), Py_NewRef(result),
 		              PyException_GetTraceback(result));
 	else
-		rc = sn_pyanswer_fill(res, result, name);
+		rc = sn_pyanswer_fill(res, result, name, source);
 	if (rc == 0 && !PyErr_Occurred())
 		return 0;
 	if (propagate && !sn_pyanswer_is_http())
@@ -224,9 +227,9 @@ fill_answer(struct sn_response *res, PyObject *result, const char *name, bool pr
 }
 
 static PyObject *
-answered(PyObject *args, PyObject *(*shape)(struct sn_response *))
+answered(PyObject *args, PyObject *(*shape)(struct sn_response *, PyObject *source))
 {
-	PyObject *request, *result, *shaped = NULL;
+	PyObject *request, *result, *source = NULL, *shaped = NULL;
 	const char *name = "handler";
 	struct sn_request *req;
 	struct sn_response res;
@@ -241,9 +244,10 @@ answered(PyObject *args, PyObject *(*shape)(struct sn_response *))
 		return NULL;
 	}
 	sn_response_init(&res, req, NULL, 0, store, sizeof(store));
-	if (fill_answer(&res, result, name, propagate) == 0)
-		shaped = shape(&res);
+	if (fill_answer(&res, result, name, propagate, &source) == 0)
+		shaped = shape(&res, source);
 	sn_response_free(&res);
+	Py_XDECREF(source);
 	sn_pycore_drain();
 	return shaped;
 }
@@ -256,9 +260,9 @@ py_answer(PyObject *module SN_UNUSED, PyObject *args)
 }
 
 static PyObject *
-as_response(struct sn_response *res)
+as_response(struct sn_response *res, PyObject *source)
 {
-	return sn_pyresponse_from(res);
+	return sn_pyresponse_from(res, source);
 }
 
 /* The same as a Response, for hooks that want to see it. */
@@ -298,8 +302,8 @@ static PyMethodDef functions[] = {
 	  "dumps(obj, default=None, nan_null=False): JSON as bytes." },
 	{ "answer", py_answer, METH_VARARGS,
 	  "answer(request, result, name='handler', propagate=False): (head, body) as the daemon sends\n"
-	  "them; `result` is what a handler returned, or the exception that it raised. `propagate`:\n"
-	  "raises what would be logged and answered 500." },
+	  "them, or (head, source) when the body comes in pieces; `result` is what a handler returned,\n"
+	  "or the exception that it raised. `propagate`: raises what would be logged and answered 500." },
 	{ "respond", py_respond, METH_VARARGS,
 	  "respond(request, result, name='handler', propagate=False): the same as a Response." },
 	{ "configure", (PyCFunction)(void (*)(void))py_configure, METH_VARARGS | METH_KEYWORDS,

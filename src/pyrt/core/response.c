@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The Response type, with Flask's names and order of arguments: a body that is
- * complete, a status and headers. Turning one into bytes is answer.c's; cookies
- * and streams are for subclasses. Runs under the GIL.
+ * complete, or something that its pieces come from, a status and headers. Turning
+ * one into bytes is answer.c's. Runs under the GIL.
  */
 #include "pyrt/core/core_priv.h"
 
@@ -21,9 +21,17 @@ bytes_of(PyObject *part)
 	if (PyObject_CheckBuffer(part))
 		return PyBytes_FromObject(part);
 	return PyErr_Format(PyExc_TypeError,
-	                    "a Response's body must be str, bytes or a list of these, not %.100s "
+	                    "a Response's body must be str, bytes or an iterable of these, not %.100s "
 	                    "(a dict or another JSON value is returned as it is, perhaps in a tuple "
 	                    "with status and headers)", Py_TYPE(part)->tp_name);
+}
+
+/* What has pieces, but no list or tuple of them: that is complete, and its length known. */
+static bool
+is_source(PyObject *body)
+{
+	return body && sn_stream_can_be(body) && !PyUnicode_Check(body) && !PyObject_CheckBuffer(body) &&
+	       !PyList_Check(body) && !PyTuple_Check(body) && !PyDict_Check(body);
 }
 
 static PyObject *
@@ -49,6 +57,46 @@ body_of(PyObject *source)
 	Py_XDECREF(empty);
 	Py_XDECREF(parts);
 	return joined;
+}
+
+/* Somebody wants to see the whole of it: the pieces are taken and kept, as Werkzeug does. Borrowed;
+ * NULL with an exception. */
+static PyObject *
+whole_body(struct sn_pyresponse *self)
+{
+	PyObject *source = self->source, *list, *body;
+
+	if (!source)
+		return self->body;
+	if (sn_stream_is_async(source)) {
+		PyErr_SetString(PyExc_RuntimeError, "the body of this Response comes from an asynchronous iterator, "
+		                "which nobody awaits here: look at `response` instead");
+		return NULL;
+	}
+	self->source = NULL;
+	list = PySequence_List(source);
+	body = list ? body_of(list) : NULL;
+	if (body && sn_stream_close(source, NULL) < 0)
+		Py_CLEAR(body);
+	if (body)
+		Py_SETREF(self->body, body);
+	Py_XDECREF(list);
+	Py_DECREF(source);
+	return body;
+}
+
+/* Takes another body. -1 with an exception, nothing changed. */
+static int
+take_body(struct sn_pyresponse *self, PyObject *value)
+{
+	PyObject *body = is_source(value) ? NULL : body_of(value);
+
+	if (!body && PyErr_Occurred())
+		return -1;
+	Py_XSETREF(self->source, body ? NULL : Py_NewRef(value));
+	if (body)
+		Py_SETREF(self->body, body);
+	return 0;
 }
 
 /* ---- type -------------------------------------------------------------- */
@@ -129,7 +177,7 @@ response_init(PyObject *obj, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = { SN_KW("response"), SN_KW("status"), SN_KW("headers"), SN_KW("mimetype"), SN_KW("content_type"), NULL };
 	PyObject *source = Py_None, *status = Py_None, *headers = Py_None;
-	PyObject *mimetype = Py_None, *content_type = Py_None, *body;
+	PyObject *mimetype = Py_None, *content_type = Py_None;
 	struct sn_pyresponse *self = SELF(obj);
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOO:Response", names, &source, &status, &headers,
@@ -141,10 +189,8 @@ response_init(PyObject *obj, PyObject *args, PyObject *kwargs)
 			return -1;
 		self->status = code;
 	}
-	body = body_of(source);
-	if (!body)
+	if (take_body(self, source) < 0)
 		return -1;
-	Py_SETREF(self->body, body);
 	if (sn_header_list_extend(self->headers, headers) < 0)
 		return -1;
 	return set_type(self, mimetype, content_type);
@@ -154,6 +200,7 @@ static int
 response_traverse(PyObject *obj, visitproc visit, void *arg)
 {
 	Py_VISIT(SELF(obj)->dict);
+	Py_VISIT(SELF(obj)->source);
 	return 0;
 }
 
@@ -161,6 +208,7 @@ static int
 response_clear(PyObject *obj)
 {
 	Py_CLEAR(SELF(obj)->dict);
+	Py_CLEAR(SELF(obj)->source);
 	return 0;
 }
 
@@ -179,6 +227,9 @@ response_dealloc(PyObject *obj)
 static PyObject *
 response_repr(PyObject *obj)
 {
+	if (SELF(obj)->source)
+		return PyUnicode_FromFormat("<Response streamed [%d %s]>", SELF(obj)->status,
+		                            sn_status_reason(SELF(obj)->status));
 	return PyUnicode_FromFormat("<Response %zd bytes [%d %s]>", PyBytes_GET_SIZE(SELF(obj)->body),
 	                            SELF(obj)->status, sn_status_reason(SELF(obj)->status));
 }
@@ -200,7 +251,7 @@ add_line(PyObject *pairs, const char *line, size_t len)
 }
 
 PyObject *
-sn_pyresponse_from(const struct sn_response *res)
+sn_pyresponse_from(const struct sn_response *res, PyObject *source)
 {
 	PyObject *self = response_new(&sn_pyresponse_type, NULL, NULL);
 	const char *at = res->head.data, *end = at + res->head.len;
@@ -214,6 +265,7 @@ sn_pyresponse_from(const struct sn_response *res)
 	if (!body)
 		goto failed;
 	Py_SETREF(SELF(self)->body, body);
+	SELF(self)->source = Py_XNewRef(source);
 	while (at < end) {
 		const char *eol = memchr(at, '\r', (size_t)(end - at)); /* lines are checked: no bare CR */
 		SN_ASSERT(eol);
@@ -282,7 +334,27 @@ set_headers(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
 static PyObject *
 get_data(PyObject *obj, void *arg SN_UNUSED)
 {
-	return Py_NewRef(SELF(obj)->body);
+	return Py_XNewRef(whole_body(SELF(obj)));
+}
+
+static PyObject *
+get_response(PyObject *obj, void *arg SN_UNUSED)
+{
+	struct sn_pyresponse *self = SELF(obj);
+
+	return self->source ? Py_NewRef(self->source) : Py_BuildValue("[O]", self->body);
+}
+
+static int
+set_response(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	return value ? take_body(SELF(obj), value) : no_delete("response");
+}
+
+static PyObject *
+get_is_streamed(PyObject *obj, void *arg SN_UNUSED)
+{
+	return PyBool_FromLong(SELF(obj)->source != NULL);
 }
 
 static int
@@ -295,6 +367,7 @@ set_data(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
 	if (!body)
 		return -1;
 	Py_SETREF(SELF(obj)->body, body);
+	Py_CLEAR(SELF(obj)->source);
 	return 0;
 }
 
@@ -336,6 +409,8 @@ set_mimetype(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
 static PyObject *
 get_content_length(PyObject *obj, void *arg SN_UNUSED)
 {
+	if (SELF(obj)->source)
+		Py_RETURN_NONE;
 	return PyLong_FromSsize_t(PyBytes_GET_SIZE(SELF(obj)->body));
 }
 
@@ -343,10 +418,13 @@ static PyObject *
 method_get_data(PyObject *obj, PyObject *args, PyObject *kwargs)
 {
 	static char *names[] = { SN_KW("as_text"), NULL };
-	PyObject *body = SELF(obj)->body;
+	PyObject *body;
 	int as_text = 0;
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:get_data", names, &as_text))
+		return NULL;
+	body = whole_body(SELF(obj));
+	if (!body)
 		return NULL;
 	if (!as_text)
 		return Py_NewRef(body);
@@ -367,7 +445,9 @@ get_json(PyObject *obj, void *arg SN_UNUSED)
 	static PyObject *loads_slot;
 	PyObject *loads = sn_pycore_lazy(&loads_slot, "snacgi._json", "loads");
 
-	return loads ? PyObject_CallOneArg(loads, SELF(obj)->body) : NULL;
+	PyObject *body = loads ? whole_body(SELF(obj)) : NULL;
+
+	return body ? PyObject_CallOneArg(loads, body) : NULL;
 }
 
 static PyObject *
@@ -423,10 +503,12 @@ static PyGetSetDef response_getset[] = {
 	{ "status_code", get_status_code, set_status, "The status: 200.", NULL },
 	{ "status", get_status, set_status, "The status with its phrase: '200 OK'.", NULL },
 	{ "headers", get_headers, set_headers, "Headers of the response.", NULL },
-	{ "data", get_data, set_data, "The body's bytes.", NULL },
+	{ "data", get_data, set_data, "The body's bytes; of a streamed one, its pieces are taken together.", NULL },
 	{ "content_type", get_content_type, set_content_type, "The Content-Type header.", NULL },
 	{ "mimetype", get_mimetype, set_mimetype, "The Content-Type without parameters.", NULL },
-	{ "content_length", get_content_length, NULL, "The body's size in bytes.", NULL },
+	{ "content_length", get_content_length, NULL, "The body's size in bytes; None when it is streamed.", NULL },
+	{ "response", get_response, set_response, "What the body's pieces come from.", NULL },
+	{ "is_streamed", get_is_streamed, NULL, "True when the body comes in pieces, its length unknown.", NULL },
 	{ "json", get_json, NULL, "The body parsed as JSON.", NULL },
 	{ "__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
@@ -437,7 +519,7 @@ PyTypeObject sn_pyresponse_type = {
 	.tp_name = "snacgi.Response",
 	.tp_doc = "Response(response=None, status=None, headers=None, mimetype=None, content_type=None)\n--\n\n"
 	          "An answer with everything said: `response` is the body (str, sent as UTF-8, bytes, or\n"
-	          "a list of these), `status` 404, '404 Not Found' or an HTTPStatus, `headers` a dict or\n"
+	          "an iterable of these, sent piece by piece if it is no list), `status` 404, '404 Not Found' or an HTTPStatus, `headers` a dict or\n"
 	          "a list of pairs. The type is text/html; charset=utf-8 unless told. As in Flask.",
 	.tp_basicsize = sizeof(struct sn_pyresponse),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,

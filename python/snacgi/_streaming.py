@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Answers that come in pieces: what is easier in Python than in C. Private, but for
+stream_with_context, which users import from snacgi."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, AsyncIterable, Awaitable, Callable, Iterator, Optional
+
+from _snacgi import Response
+
+_TURN = 16  # pieces before other tasks get their turn
+
+
+async def drive(out: Any, source: AsyncIterable[Any]) -> None:
+    """Sends what `source` gives to `out`, whose peer may be slow; then closes it, once."""
+    from asyncio import sleep
+
+    try:
+        pieces = 0
+        if not out.bodyless:
+            async for piece in source:
+                room: Any = out.write(piece)
+                if room is False:
+                    return
+                if room is not None:
+                    await room
+                    continue
+                pieces += 1
+                if pieces % _TURN == 0:
+                    await sleep(0)
+        out.finish()
+    finally:
+        await _aclose(source)
+
+
+def is_streamed(result: Any) -> bool:
+    """True when the body of what a handler returned comes in pieces."""
+    body = result[0] if isinstance(result, tuple) and result else result
+    if isinstance(body, Response):
+        return body.is_streamed
+    return hasattr(body, "__next__") or hasattr(body, "__anext__")
+
+
+def is_async_source(source: Any) -> bool:
+    return hasattr(source, "__aiter__")
+
+
+async def _aclose(source: Any) -> None:
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _is_empty(piece: Any) -> bool:
+    return isinstance(piece, (str, bytes, bytearray)) and not piece
+
+
+def close_source(source: Any, iterator: Any = None) -> None:
+    """Calls close(), where there is one, of an iterator and of what it was made from."""
+    try:
+        if iterator is not None and iterator is not source and hasattr(iterator, "close"):
+            iterator.close()
+    finally:
+        if hasattr(source, "close"):
+            source.close()
+
+
+class Guarded:
+    """A source, closed once. `end`, when it is set, is called then, with the exception that the
+    source has raised, or None."""
+
+    def __init__(self, source: Any) -> None:
+        self._source, self._iterator = source, iter(source)
+        self.end: Optional[Callable[[Optional[BaseException]], None]] = None
+        self._closed = False
+        self._failure: Optional[BaseException] = None
+        self._first: list[Any] = []
+
+    def prime(self) -> None:
+        """Gets the first piece, while its failing can still be answered by others."""
+        try:
+            for piece in self:
+                self._first.append(piece)
+                if not _is_empty(piece):
+                    return
+        except BaseException:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._first:
+            return self._first.pop(0)
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise
+        except BaseException as exc:
+            self._failure = exc
+            raise
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            close_source(self._source, self._iterator)
+        finally:
+            if self.end is not None:
+                self.end(self._failure)
+
+
+class AsyncGuarded:
+    """The same of an asynchronous source; `end` is a coroutine function."""
+
+    def __init__(self, source: Any) -> None:
+        self._source, self._iterator = source, source.__aiter__()
+        self.end: Optional[Callable[[Optional[BaseException]], Awaitable[None]]] = None
+        self._closed = False
+        self._failure: Optional[BaseException] = None
+        self._first: list[Any] = []
+
+    async def prime(self) -> None:
+        try:
+            async for piece in self:
+                self._first.append(piece)
+                if not _is_empty(piece):
+                    return
+        except BaseException:
+            await self.aclose()
+            raise
+
+    def __aiter__(self) -> AsyncGuarded:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._first:
+            return self._first.pop(0)
+        try:
+            return await self._iterator.__anext__()
+        except StopAsyncIteration:
+            raise
+        except BaseException as exc:
+            self._failure = exc
+            raise
+
+    async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._iterator is not self._source:
+                await _aclose(self._iterator)
+            await _aclose(self._source)
+        finally:
+            if self.end is not None:
+                await self.end(self._failure)
+
+
+def stream_with_context(generator_or_function: Any) -> Any:
+    """For code written for Flask: generators that a handler returns run in the request's context
+    here anyway, so this gives back what it gets. Above a function it is a decorator."""
+    if not callable(generator_or_function):
+        return iter(generator_or_function)
+
+    @functools.wraps(generator_or_function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return iter(generator_or_function(*args, **kwargs))
+
+    return call

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""Answers in pieces: what counts as one, and the test client's way through them."""
+
+import asyncio
+import contextvars
+import gc
+import io
+import weakref
+
+import pytest
+
+import _snacgi
+import snacgi
+from snacgi import Request, Response, abort, current_request, get, route, stream_with_context
+from snacgi.testing import TestClient
+
+variable = contextvars.ContextVar("variable", default="unset")
+
+
+def test_response_of_an_iterable():
+    r = Response(x for x in ("é", b"a"))
+    assert r.is_streamed and r.content_length is None and repr(r) == "<Response streamed [200 OK]>"
+    assert r.data == "éa".encode() and not r.is_streamed and r.content_length == 3
+    r.response = iter([b"x"])
+    assert r.is_streamed and r.get_data(as_text=True) == "x" and r.response == [b"x"]
+    r.response = io.BytesIO(b"a\nb")
+    assert r.is_streamed
+    r.data = "whole"
+    assert not r.is_streamed and r.data == b"whole"
+    with pytest.raises(TypeError, match="must be str, bytes or an iterable"):
+        Response({"a": 1})
+    with pytest.raises(TypeError, match="not int"):
+        Response(iter([5])).data
+
+
+def test_an_async_source_has_no_data():
+    async def pieces():
+        yield "x"
+
+    r = Response(pieces())
+    assert r.is_streamed
+    with pytest.raises(RuntimeError, match="nobody awaits"):
+        r.data
+
+
+def test_a_response_in_a_cycle_goes():
+    class Source:
+        def __iter__(self):
+            return iter(())
+
+    source = Source()
+    source.response = Response(source)
+    gone = weakref.ref(source)
+    del source
+    gc.collect()
+    assert gone() is None
+
+
+def test_head_of_a_stream():
+    head, source = _snacgi.answer(Request(), iter(["a"]))
+    assert b"Content-Length" not in head and b"text/html; charset=utf-8" in head and next(source) == "a"
+    head, _ = _snacgi.answer(Request(), (iter("a"), 201, {"Content-Type": "text/csv", "Content-Length": "1"}))
+    assert head.startswith(b"Status: 201") and b"text/csv" in head and b"Content-Length: 1\r\n" in head
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request):
+    return request.param
+
+
+def register(kind, rule, notes, pieces, then=None):
+    """A handler that gives `pieces`, then raises `then`."""
+    if kind == "sync":
+
+        @route(rule)
+        def handler(request):
+            variable.set("handler")
+
+            def generate():
+                try:
+                    for piece in pieces:
+                        notes.append(f"made {piece!r} {variable.get()}")
+                        yield piece
+                    if then:
+                        raise then
+                finally:
+                    notes.append("closed")
+
+            return generate()
+
+    else:
+
+        @route(rule)
+        async def handler(request):
+            variable.set("handler")
+
+            async def generate():
+                try:
+                    for piece in pieces:
+                        await asyncio.sleep(0)
+                        notes.append(f"made {piece!r} {variable.get()}")
+                        yield piece
+                    if then:
+                        raise then
+                finally:
+                    notes.append("closed")
+
+            return generate()
+
+
+def test_pieces_come_one_by_one(client, kind):
+    notes = []
+    register(kind, "/x", notes, ["a", b"", b"b", "c"])
+    answer = client.get("/x")
+    assert answer.status_code == 200 and answer.is_streamed and notes == ["made 'a' handler"]
+    pieces = answer.iter_encoded()
+    assert next(pieces) == b"a" and len(notes) == 1
+    assert next(pieces) == b"" and next(pieces) == b"b" and len(notes) == 3
+    assert answer.data == b"c" and notes[-1] == "closed" and notes.count("closed") == 1
+    assert client.get("/x").text == "abc" and notes.count("closed") == 2
+
+
+def test_a_client_that_leaves(client, kind):
+    notes = []
+    register(kind, "/x", notes, ["a"] * 5)
+    with client.get("/x") as answer:
+        assert next(answer.iter_encoded()) == b"a"
+    assert notes == ["made 'a' handler", "closed"]
+    answer.close()
+    assert notes.count("closed") == 1
+    client.head("/x")
+    assert len(notes) == (2 if kind == "async" else 2)
+
+
+def test_failing_midway_is_raised(client, kind):
+    notes = []
+    register(kind, "/x", notes, ["a"], KeyError("midway"))
+    answer = client.get("/x")
+    assert answer.status_code == 200
+    with pytest.raises(KeyError, match="midway"):
+        answer.data
+    assert notes.count("closed") == 1
+
+
+def test_failing_at_first(scope, capfd, kind):
+    register(kind, "/x", [], [""], KeyError("first"))
+    register(kind, "/gone", [], [], snacgi.exceptions.NotFound())
+    register(kind, "/wrong", [], [5])
+    with TestClient() as client:
+        with pytest.raises(KeyError):
+            client.get("/x")
+        assert client.get("/gone").status_code == 404
+        with pytest.raises(TypeError, match="gave an object of type int: yield bytes or str"):
+            client.get("/wrong")
+    with TestClient(raise_server_exceptions=False) as client:
+        assert client.get("/x").status_code == 500 and client.get("/wrong").status_code == 500
+    assert "KeyError: 'first'" in capfd.readouterr().err
+
+
+def test_error_handlers_answer_what_fails_at_first(client, kind):
+    notes = []
+    register(kind, "/x", notes, [""], KeyError("first"))
+
+    @snacgi.errorhandler(KeyError)
+    def failed(exc):
+        return {"error": str(exc)}, 418
+
+    answer = client.get("/x")
+    assert answer.status_code == 418 and answer.json == {"error": "'first'"} and notes.count("closed") == 1
+
+
+def test_hooks_around_a_stream(client, kind):
+    notes = []
+    register(kind, "/x", notes, ["a", "b"])
+
+    @snacgi.after_request
+    def after(response):
+        notes.append(f"after {response.is_streamed}")
+        response.headers["X-After"] = "1"
+        return response
+
+    @snacgi.teardown_request
+    def teardown(exc):
+        notes.append(f"teardown {exc!r} {current_request.path}")
+
+    answer = client.get("/x")
+    assert answer.headers["X-After"] == "1" and "teardown None /x" not in notes
+    assert answer.data == b"ab"
+    assert notes == ["after True", "made 'a' handler", "made 'b' handler", "closed", "teardown None /x"]
+
+
+def test_teardown_hears_of_what_fails_midway(client, kind):
+    notes = []
+    register(kind, "/x", [], ["a"], KeyError("midway"))
+
+    @snacgi.teardown_request
+    def teardown(exc):
+        notes.append(repr(exc))
+
+    answer = client.get("/x")
+    with pytest.raises(KeyError):
+        answer.data
+    assert notes == ["KeyError('midway')"]
+
+
+def test_functions_that_yield(client):
+    @get("/sync/<name>")
+    def sync(name):
+        yield name
+        yield f" {current_request.path}"
+
+    @get("/async")
+    async def asynchronous(request):
+        yield "a"
+        await asyncio.sleep(0)
+        yield "b"
+
+    assert client.get("/sync/x").text == "x /sync/x"
+    assert client.get("/async").text == "ab"
+
+
+def test_stream_with_context(client):
+    @get("/a")
+    def a(request):
+        return Response(stream_with_context(x for x in "ab"))
+
+    @get("/b")
+    def b(request):
+        @stream_with_context
+        def generate(n):
+            yield from "x" * n
+
+        return generate(3)
+
+    assert client.get("/a").text == "ab" and client.get("/b").text == "xxx"
+
+
+def test_wrong_ways_are_told(client):
+    @get("/sync")
+    def sync(request):
+        async def pieces():
+            yield "x"
+
+        return pieces()
+
+    @get("/keys")
+    def keys(request):
+        return {"a": 1}.keys()
+
+    with pytest.raises(TypeError, match="Response\\(\\) of it for a streamed body"):
+        client.get("/keys")
+    with pytest.raises(TypeError, match="write it with async def"):
+        client.get("/sync")
+
+
+def test_an_error_has_no_stream(answer, capfd):
+    from snacgi import HTTPException
+
+    a = answer(HTTPException(response=Response(iter("ab"))))
+    assert a.status == 500 and "cannot be a stream" in capfd.readouterr().err
