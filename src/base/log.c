@@ -24,6 +24,20 @@ static struct {
 
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
+void
+sn_log_put(int fd, const char *line, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, line, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		line += n;
+		len -= (size_t)n;
+	}
+}
+
 int
 sn_log_level_from(const char *name)
 {
@@ -156,9 +170,7 @@ sn_log_for(enum sn_log_level level, uint64_t request, const char *fmt, ...)
 		add_escaped(&line, text.data, false);
 		sn_buf_adds(&line, "\n");
 	}
-	ssize_t put = write(atomic_load_explicit(&log_state.fd, memory_order_relaxed), line.data,
-	                    line.len);
-	(void)put; /* nowhere to report a failing log */
+	sn_log_put(atomic_load_explicit(&log_state.fd, memory_order_relaxed), line.data, line.len);
 	sn_buf_free(&text);
 	sn_buf_free(&line);
 	errno = saved;

@@ -23,6 +23,9 @@ struct sn_log_options {
 int sn_log_open(const struct sn_log_options *opt, struct sn_why *why);
 /* Opens the same file again (after rotation). */
 int sn_log_reopen(struct sn_why *why);
+/* A line of a log: one write(2), and more only where that was interrupted or came short. What
+ * fails is lost: there is nowhere to report a failing log. */
+void sn_log_put(int fd, const char *line, size_t len);
 int sn_log_level_from(const char *name); /* or SN_EINVAL */
 bool sn_log_enabled(enum sn_log_level level);
 /* `request`: a request id, 0 for none. Text of several lines (a traceback) is

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/clock.h"
 #include "http/proxy.h"
 #include "server/conn_priv.h"
@@ -61,7 +62,6 @@ sn_access_log(const struct sn_context *ctx, const struct sn_request *req, int st
 	add_field(&b, req->endpoint ? lanes[req->endpoint->lane] : "-");
 	add_field(&b, req->endpoint ? req->endpoint->name : "-");
 	sn_buf_adds(&b, "\n");
-	ssize_t put = write(ctx->access_fd, b.data, b.len);
-	(void)put; /* nowhere to report a failing access log */
+	sn_log_put(ctx->access_fd, b.data, b.len);
 	sn_buf_free(&b);
 }

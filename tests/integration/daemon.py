@@ -179,6 +179,8 @@ def environment(extra: dict[str, str | None] | None = None, leaks: bool = False)
     env.setdefault("ASAN_OPTIONS", f"detect_leaks={int(leaks)}:abort_on_error=0:allocator_may_return_null=1")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     env.setdefault("TSAN_OPTIONS", "halt_on_error=0")
+    if os.environ.get("SN_ROUGH"):  # tests/faults/shim.c
+        env.update(SN_ROUGH="1", LD_PRELOAD=str(BUILD / "tests" / "faults" / ".libs" / "shim.so"))
     for key, value in (extra or {}).items():
         if value is None:
             env.pop(key, None)

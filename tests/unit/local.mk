@@ -127,3 +127,8 @@ tests_unit_test_instream_LDADD = $(sn_test_ldadd)
 UNIT_TESTS += tests/unit/test_proxy
 tests_unit_test_proxy_SOURCES = tests/unit/test_proxy.c tests/unit/cm.h
 tests_unit_test_proxy_LDADD = $(sn_test_ldadd)
+UNIT_TESTS += tests/unit/test_no_memory
+tests_unit_test_no_memory_SOURCES = tests/unit/test_no_memory.c tests/unit/fake_sink.c tests/unit/fake_sink.h tests/unit/cm.h
+tests_unit_test_no_memory_LDADD = $(sn_test_ldadd) $(JSONC_LIBS)
+tests_unit_test_no_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc \
+	-Wl,--wrap=strdup -Wl,--wrap=aligned_alloc

@@ -52,6 +52,14 @@ write_at(const char *name, const char *text, size_t len)
 	fclose(out);
 }
 
+static struct sn_conf *
+fresh(void)
+{
+	struct sn_conf *c = sn_conf_new();
+	assert_non_null(c);
+	return c;
+}
+
 static int
 load(struct sn_conf *c, const char *text)
 {
@@ -64,7 +72,7 @@ load(struct sn_conf *c, const char *text)
 static struct sn_conf *
 loaded(const char *text)
 {
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	assert_non_null(c);
 	if (load(c, text) != 0)
 		fail_msg("%s", why.text);
@@ -82,7 +90,7 @@ refused_at(const char *text, const char *says, int line)
 			at = stpcpy(at, file);
 		else
 			*at++ = *p;
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	int rc = load(c, text);
 	if (rc != SN_ECONF || !strstr(why.text, expected))
 		fail_msg("line %d: said (%d) \"%s\", not \"%s\"", line, rc, rc ? why.text : "", expected);
@@ -93,7 +101,7 @@ refused_at(const char *text, const char *says, int line)
 static void
 defaults(void **state)
 {
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	(void)state;
 	assert_int_equal(c->processes, 1);
 	assert_int_equal(c->io_threads, 0);
@@ -383,7 +391,7 @@ includes(void **state)
 static void
 unreadable_files(void **state)
 {
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	(void)state;
 	assert_int_equal(sn_conf_load(c, "/nonexistent/x.conf", &why, NULL), SN_ECONF);
 	assert_string_equal(why.text, "/nonexistent/x.conf: cannot be read: No such file or directory");
@@ -411,7 +419,7 @@ all_errors_at_once(void **state)
 {
 	char text[2000] = "", line[32];
 	(void)state;
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	assert_int_equal(load(c, "queue = 0;\nbogus = 1;\nlimits = { body = true; };\n"), SN_ECONF);
 	assert_non_null(strstr(why.text, ":1: key 'queue'"));
 	assert_non_null(strstr(why.text, "\n"));
@@ -463,7 +471,7 @@ not_set(struct sn_conf *c, const char *key, const char *value, const char *says)
 static void
 single_keys(void **state)
 {
-	struct sn_conf *c = sn_conf_new();
+	struct sn_conf *c = fresh();
 	char expected[4200], *cwd = getcwd(NULL, 0);
 	(void)state;
 	set(c, "io_threads", "4");
@@ -572,7 +580,7 @@ finishing(void **state)
 	assert_string_equal(c->python.dir, "");       /* no Python */
 	assert_false(c->python.dir_named);
 	sn_conf_free(c);
-	c = sn_conf_new(); /* port 0 is another port each time */
+	c = fresh(); /* port 0 is another port each time */
 	assert_int_equal(sn_conf_listen(c, "127.0.0.1:0", "-l", &why), 0);
 	assert_int_equal(sn_conf_listen(c, "127.0.0.1:0", "-l", &why), 0);
 	assert_int_equal(sn_conf_finish(c, &why), 0);

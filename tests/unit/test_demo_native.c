@@ -30,6 +30,7 @@ begin(void **state)
 	size_t n;
 	snprintf(file, sizeof(file), "%s/examples/c/demo_native.so", top ? top : ".");
 	native = sn_native_new();
+	assert_non_null(native);
 	if (sn_native_load(native, file, &why) < 0 || sn_native_init(native, &why) < 0)
 		fail_msg("%s", why.text);
 	const struct sn_endpoint *ep = sn_native_endpoints(native, &n);

@@ -53,7 +53,7 @@ test_endpoints(void **state)
 	struct sn_native *n = sn_native_new();
 	struct sn_why why = { "" };
 	size_t count;
-
+	assert_non_null(n);
 	assert_int_equal(sn_native_add(n, routes, &why), 0);
 	assert_int_equal(sn_native_add(n, NULL, &why), 0);
 	const struct sn_endpoint *ep = sn_native_endpoints(n, &count);
@@ -92,6 +92,7 @@ refused(const sn_route *route, const char *words)
 	struct sn_native *n = sn_native_new();
 	struct sn_why why = { "" };
 	size_t count;
+	assert_non_null(n);
 	assert_int_equal(sn_native_add(n, routes, &why), SN_EINVAL);
 	if (!strstr(why.text, words) || !strstr(why.text, "entry 2") ||
 	    !strstr(why.text, route->rule))
@@ -126,6 +127,7 @@ static int
 load(struct sn_native *n, const char *name, struct sn_why *why)
 {
 	why->text[0] = '\0';
+	assert_non_null(n);
 	return sn_native_load(n, module_file(name), why);
 }
 
@@ -158,7 +160,7 @@ test_module(void **state)
 	struct sn_native *n = sn_native_new();
 	struct sn_why why;
 	size_t count;
-
+	assert_non_null(n);
 	unsetenv("NATIVE_MODULE_INIT");
 	unsetenv("NATIVE_MODULE_FINI");
 	if (load(n, "native_module", &why) < 0)
@@ -207,6 +209,7 @@ test_bad_modules(void **state)
 	struct sn_native *n = sn_native_new();
 	struct sn_why why;
 	size_t count;
+	assert_non_null(n);
 	for (size_t i = 0; i < SN_COUNT(cases); i++) {
 		assert_int_equal(load(n, cases[i].file, &why), SN_EINVAL);
 		if (!strstr(why.text, cases[i].words) || !strstr(why.text, cases[i].file))

@@ -24,6 +24,7 @@ static void
 decode(bool fcgi, const char *src, size_t len, struct decoded *d)
 {
 	uint8_t *copy = malloc(len ? len : 1);
+	assert_non_null(copy);
 	if (len)
 		memcpy(copy, src, len);
 	d->n = fcgi ? sn_params_count_fcgi(copy, len) : sn_params_count_scgi(copy, len);
@@ -36,6 +37,7 @@ decode(bool fcgi, const char *src, size_t len, struct decoded *d)
 		struct sn_params here = there;
 		here.index = calloc((size_t)d->n + 1, sizeof(*here.index));
 		here.bytes = (char *)copy;
+		assert_true(there.index && there.bytes && here.index);
 		assert_true((size_t)d->n < SN_COUNT(d->index));
 		if (d->n) { /* one pair too few: whatever else is wrong, it writes none beyond */
 			there.room--;

@@ -126,6 +126,7 @@ check(const struct row *r)
 	struct sn_path_in in = { own[0], own[1], own[2], own[3], (enum sn_path_source)r->source,
 		                     r->prefix };
 	char *buf = malloc(sn_path_room(&in));
+	assert_non_null(buf);
 	int status = sn_path_resolve(&in, buf, &out, &reason);
 	if (status != r->status)
 		fail_msg("%s: status %d (%s)", r->what, status, reason ? reason : "-");
