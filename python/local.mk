@@ -23,6 +23,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/_params.py \
 	python/snacgi/_routing.py \
 	python/snacgi/_rules.py \
+	python/snacgi/routing.py \
 	python/snacgi/_schema.py \
 	python/snacgi/_signature.py \
 	python/snacgi/_streaming.py \

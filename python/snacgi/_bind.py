@@ -10,6 +10,7 @@ sync handler nothing in it ever waits, and it is driven by hand. Private.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any, Awaitable, Callable, Coroutine, Mapping, Optional, Sequence
 
@@ -29,6 +30,8 @@ def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
     raised, also where a handler for 500 would answer them."""
     scopes = tuple(scope for scope in (*route.scopes, app_scope) if scope)
     call = _called_with(route)
+    if route.converters:
+        call = _with_converters(call, route.converters, route.is_async)
     if route.defaults:
         call = _with_defaults(call, route.defaults)
     if scopes:
@@ -66,6 +69,33 @@ def _called(route: Route) -> Callable[..., Any]:
     if passing.all_values:
         return lambda request, *pool: handler(request, *pool, **request.path_params)
     return lambda request, *pool: handler(request, *pool, **_values(request, names))
+
+
+def _with_converters(call: Callable[..., Any], converters: Mapping[str, Any], asynchronous: bool) -> Callable[..., Any]:
+    patterns = {name: re.compile(converter.regex) for name, converter in converters.items()}
+
+    def convert(request: Request) -> None:
+        params = request.path_params
+        for name, converter in converters.items():
+            text = params[name]
+            if not patterns[name].fullmatch(text):
+                raise NotFound("there is nothing at this path")
+            try:
+                params[name] = converter.to_python(text)
+            except ValueError as exc:
+                if type(exc).__name__ != "ValidationError":  # Werkzeug has one of its own
+                    raise
+                raise NotFound("there is nothing at this path") from None
+
+    def converted(request: Request, *pool: Any) -> Any:
+        convert(request)
+        return call(request, *pool)
+
+    async def converted_async(request: Request, *pool: Any) -> Any:
+        convert(request)
+        return await call(request, *pool)
+
+    return converted_async if asynchronous else converted
 
 
 def _with_defaults(call: Callable[..., Any], defaults: Mapping[str, Any]) -> Callable[..., Any]:

@@ -12,14 +12,16 @@ import functools
 import inspect
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, NoReturn, Optional, TypeVar
 
 import _snacgi
 
 from . import _describe
 from ._describe import Doc, doc_of
+from ._rules import Variable, parts_of
 from ._signature import Passing, passing_of
+from .routing import UrlMap
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -51,21 +53,13 @@ class Route:
     doc: Doc = Doc()  #: for the OpenAPI document
     strict_slashes: Optional[bool] = None  #: None: as url_map has it
     defaults: Optional[Mapping[str, Any]] = None  #: values of variables that the rule has not
+    pattern: str = ""  #: the rule as the core reads it
+    converters: Mapping[str, Any] = field(default_factory=dict)  #: of one's own, by variables
 
     @property
     def lax_slash(self) -> bool:
         """Does a slash more or less at the path's end not matter?"""
         return not (url_map.strict_slashes if self.strict_slashes is None else self.strict_slashes)
-
-
-class UrlMap:
-    """What is common to all rules, by the names that Flask's app.url_map has.
-
-    strict_slashes: a path that lacks the slash at its rule's end is redirected, one that
-    has a slash too many is not found; False: both are found.
-    """
-
-    strict_slashes: bool = True
 
 
 url_map = UrlMap()
@@ -209,9 +203,29 @@ def route(
 def variables_of(rule: str) -> list[str]:
     """The names of the rule's variables; raises what is wrong with it, and where it stands."""
     try:
-        return [name for name, _ in _snacgi.check_rule(rule)]
+        return [name for name, _ in _snacgi.check_rule(pattern_of(rule)[0])]
     except ValueError as exc:
         raise ValueError(f"{_caller()}{exc}") from None
+
+
+def pattern_of(rule: str) -> tuple[str, dict[str, Any]]:
+    """The rule as the core reads it, with string or path in the place of converters of one's
+    own, and these by their variables."""
+    if not url_map.converters or not isinstance(rule, str):
+        return rule, {}
+    pattern, own = "", {}
+    for part in parts_of(rule):
+        if isinstance(part, Variable) and part.converter in url_map.converters:
+            cls = url_map.converters[part.converter]
+            try:
+                own[part.name] = converter = cls(url_map, *part.args, **part.kwargs)
+            except Exception as exc:
+                raise ValueError(f"rule {rule!r}: {part.written}: {type(exc).__name__}: {exc}") from exc
+            kind = "string" if getattr(converter, "part_isolating", True) else "path"
+            pattern += f"<{kind}:{part.name}>"
+        else:
+            pattern += part if isinstance(part, str) else part.written
+    return pattern, own
 
 
 def _caller() -> str:
@@ -259,6 +273,7 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
     name = _check_handler(func)
     code = _code_of(func)
     endpoint = options["endpoint"]
+    pattern, converters = pattern_of(rule)
     return Route(
         **{**options, "endpoint": prefix + (endpoint if endpoint is not None else name.rpartition(".")[2])},
         rule=rule,
@@ -268,7 +283,10 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
         is_async_generator=_test(func, inspect.isasyncgenfunction),
         file=code.co_filename if code is not None else "",
         line=code.co_firstlineno if code is not None else 0,
-        passing=passing_of(func, name, options["use_process_pool"], variables, rule, options["defaults"] or {}),
+        passing=passing_of(func, name, options["use_process_pool"], variables, pattern, options["defaults"] or {},
+                           bool(options["defaults"] or converters)),
+        pattern=pattern,
+        converters=converters,
         scopes=scopes,
     )
 

@@ -67,7 +67,7 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
 
 def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, bool, str, int, float, bool, bool]]:
     """What @route has recorded, in order; a time-out of 0 is the server's."""
-    return [(r.rule, ", ".join(r.methods), bind(r), r.name, bool(r.is_async),
+    return [(r.pattern, ", ".join(r.methods), bind(r), r.name, bool(r.is_async),
              bool(r.use_process_pool), bool(r.idempotent), r.file or "", int(r.line or 0),
              r.timeout or 0.0, r.lax_slash, r.stream) for r in _routing.registry]
 

@@ -55,14 +55,15 @@ def _no_pool(func_name: str, first: str) -> TypeError:
 
 
 def passing_of(func: Any, name: str, pool: bool, variables: list[str], rule: str,
-               defaults: Mapping[str, Any]) -> Passing:
-    """TypeError: a parameter that nobody fills, or no place for the pool."""
+               defaults: Mapping[str, Any], plain: bool) -> Passing:
+    """`plain`: annotations convert nothing. TypeError: a parameter that nobody fills, or no
+    place for the pool."""
     variables = [*variables, *(one for one in defaults if one not in variables)]
     try:
         parameters = list(inspect.signature(func).parameters.values())
     except (TypeError, ValueError):
         return Passing()  # a C function that tells nothing about itself
-    if not defaults and _has_types(parameters, rule):
+    if not plain and _has_types(parameters, rule):
         from ._typed import plan_of
 
         plan = plan_of(func, name, pool, rule, parameters)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Iterator, Optional
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from _snacgi import Request
 
 from . import _routing
-from ._rules import parts_of
+from ._rules import Variable, parts_of
 
 _SAFE = "!$&'()*+,:;=@~"
 
@@ -29,12 +30,21 @@ class BuildError(LookupError):
     """url_for() finds no rule for the endpoint and the values."""
 
 
-def _fill(rule: str, values: dict[str, Any]) -> Iterator[str]:
-    for part in parts_of(rule):
+def _own_text(part: Variable, converter: Any, value: Any) -> str:
+    text: str = converter.to_url(value)
+    if not re.fullmatch(converter.regex, unquote(text)):
+        raise ValueError(f"{part.name}={value!r} does not fit {part.written}")
+    return text
+
+
+def _fill(route: _routing.Route, values: dict[str, Any]) -> Iterator[str]:
+    for part in parts_of(route.rule):
         if isinstance(part, str):
             yield quote(part, safe="/" + _SAFE)
+        elif part.name in route.converters:
+            yield _own_text(part, route.converters[part.name], values[part.name])
         else:
-            text = part.text(rule, values[part.name])
+            text = part.text(route.pattern, values[part.name])
             yield quote(text, safe=_SAFE if part.converter == "string" else "/" + _SAFE)
 
 
@@ -49,12 +59,12 @@ def _choose(endpoint: str, method: Optional[str], values: dict[str, Any]) -> tup
         defaults = route.defaults or {}
         if (route.endpoint == endpoint and (method is None or method.upper() in route.methods)
                 and all(values.get(name, value) == value for name, value in defaults.items())):
-            fitting.append((route.rule, _names_of(route.rule), defaults))
+            fitting.append((route, _names_of(route.rule), defaults))
     failures = []
-    for rule, names, defaults in sorted(fitting, key=lambda fit: (-len(fit[1] | fit[2].keys()), -len(fit[2]))):
+    for route, names, defaults in sorted(fitting, key=lambda fit: (-len(fit[1] | fit[2].keys()), -len(fit[2]))):
         if names <= values.keys():
             try:
-                return "".join(_fill(rule, values)), names | defaults.keys()
+                return "".join(_fill(route, values)), names | defaults.keys()
             except ValueError as exc:
                 failures.append(str(exc))
     raise _no_route(endpoint, values, failures)

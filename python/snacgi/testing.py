@@ -151,7 +151,7 @@ class _Table:
 
     def __init__(self, propagate: bool) -> None:
         self.made_of = _routing.registry[:]
-        self.matcher = Matcher([(r.rule, ", ".join(r.methods), r.name, r.file, r.line, r.lax_slash)
+        self.matcher = Matcher([(r.pattern, ", ".join(r.methods), r.name, r.file, r.line, r.lax_slash)
                                 for r in self.made_of])
         self.calls = [bind(r, propagate) for r in self.made_of]
         self.missing: Callable[..., Any] = bind_missing(propagate) or missing

@@ -182,6 +182,7 @@ def test_slashes_and_defaults(snacgi: Callable[..., Daemon]) -> None:
     assert daemon.get("/slash/a//").status == 200  # runs of slashes are one
     assert daemon.get("/pages/").json() == {"page": 1} and daemon.get("/pages/7").json() == {"page": 7}
     assert daemon.get("/pages").status == 308
+    assert daemon.get("/hex/ff").json() == {"n": 255} and daemon.get("/hex/fg").status == 404
     assert [daemon.get(f"/pages/{page}").status for page in (1, 100, "x", "7/")] == [404] * 4
 
 

@@ -322,3 +322,120 @@ def test_defaults(client):
 def test_wrong_options(registry, options, says):
     with pytest.raises(TypeError, match=says):
         route("/x", **options)
+
+
+# ---- converters of one's own ---------------------------------------------------------
+
+
+@pytest.fixture
+def converters():
+    import snacgi
+
+    yield snacgi.url_map.converters
+    snacgi.url_map.converters.clear()
+
+
+def test_converters(client, converters):
+    from snacgi.routing import BaseConverter, ValidationError
+
+    class ListConverter(BaseConverter):
+        def __init__(self, map, sep="+", most=3):
+            super().__init__(map)
+            self.sep, self.most = sep, most
+
+        def to_python(self, value):
+            parts = value.split(self.sep)
+            if len(parts) > self.most:
+                raise ValidationError
+            return parts
+
+        def to_url(self, value):
+            return self.sep.join(BaseConverter.to_url(self, one) for one in value)
+
+    class Hex(BaseConverter):
+        regex = "[0-9a-f]+"
+
+        def to_python(self, value):
+            return int(value, 16)
+
+        def to_url(self, value):
+            return f"{value:x}"
+
+    class Tail(BaseConverter):
+        regex = r"[^/]+/.*"
+
+    converters.update(list=ListConverter, hex=Hex, tail=Tail)
+
+    @route("/tags/<list:tags>")
+    @route("/more/<list(sep=',', most=2):tags>/<hex:n>", defaults={"n": 0})
+    def handler(tags, *, n=None):
+        return [tags, n]
+
+    @route("/tail/<tail:rest>")
+    async def tail(rest):
+        return rest
+
+    assert client.get("/tags/a+b").json == [["a", "b"], None] and client.get("/tags/a+b+c+d").status_code == 404
+    assert client.get("/more/a,b/ff").json == [["a", "b"], 255] and client.get("/more/a,b/fg").status_code == 404
+    assert client.get("/more/a,b,c/ff").status_code == 404 and client.post("/tags/a").status_code == 405
+    assert client.get("/tail/a/b").text == "a/b" and client.get("/tail/a").status_code == 404
+    assert url_for("handler", tags=["a b", "c"]) == "/tags/a%20b+c"
+    assert url_for("tail", rest="a/b") == "/tail/a/b"
+    with pytest.raises(BuildError, match="rest='a' does not fit <tail:rest>"):
+        url_for("tail", rest="a")
+    route("/also/<hex:n>", endpoint="also")(handler := lambda n: [n])
+    assert url_for("also", n=255) == "/also/ff"
+    with pytest.raises(BuildError):
+        url_for("also", n=-1)
+
+
+def test_werkzeugs_converters_and_hooks(client, converters):
+    import snacgi
+    from werkzeug.routing import BaseConverter, ValidationError
+
+    class Even(BaseConverter):
+        regex = r"\d+"
+
+        def to_python(self, value):
+            if int(value) % 2:
+                raise ValidationError
+            if value == "4":
+                raise ValueError("not the peer's fault")
+            return int(value)
+
+    snacgi.App().url_map.converters["even"] = Even
+    route("/e/<even:n>")(lambda n: [n])
+
+    @snacgi.errorhandler(404)
+    def missing(exc):
+        return "none", 404
+
+    client.raise_server_exceptions = False
+    assert client.get("/e/2").json == [2] and client.get("/e/4").status_code == 500
+    assert client.get("/e/3").status_code == client.get("/e/x").status_code == 404
+    assert client.get("/e/3").text == "none"
+
+
+@pytest.mark.parametrize("name, says", [("int", "built in"), ("a b", "a word"), ("ü", "a word"), (1, "a word")])
+def test_names_of_converters(converters, name, says):
+    from snacgi.routing import BaseConverter
+
+    with pytest.raises(ValueError, match=says):
+        converters[name] = BaseConverter
+
+
+def test_wrong_converters(client, converters):
+    from snacgi.routing import BaseConverter
+
+    with pytest.raises(TypeError, match="derived from snacgi.routing.BaseConverter"):
+        converters["x"] = object
+    with pytest.raises(re.error):
+        converters["x"] = type("X", (BaseConverter,), {"regex": "["})
+    converters["x"] = type("X", (BaseConverter,), {"__init__": lambda self, map, n: None})
+    with pytest.raises(ValueError, match=rf"{re.escape(__file__)}:\d+: rule '/<x:v>': <x:v>: TypeError"):
+        route("/<x:v>")
+    converters["y"] = BaseConverter
+    route("/<y:a>")(lambda a: "y")
+    route("/<b>")(lambda b: "b")
+    with pytest.raises(ValueError, match="there twice"):  # they look the same before Python is asked
+        client.get("/z")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Rules with arguments, slashes at their end, defaults."""
 
-from snacgi import get, route, url_for
+from snacgi import get, route, url_for, url_map
+from snacgi.routing import BaseConverter
 
 
 @get("/slash/<name>/")
@@ -24,3 +25,18 @@ def pages(page):
 def where(request):
     return {"addr": request.remote_addr, "scheme": request.scheme, "host": request.host, "url": request.url,
             "here": url_for("where"), "external": url_for("where", _external=True), "raw": request.environ.get("REMOTE_ADDR")}
+
+
+class Hex(BaseConverter):
+    regex = "[0-9a-f]+"
+
+    def to_python(self, value):
+        return int(value, 16)
+
+
+url_map.converters["hex"] = Hex
+
+
+@get("/hex/<hex:n>")
+async def hexadecimal(n):
+    return {"n": n}
