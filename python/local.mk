@@ -9,6 +9,8 @@ dist_snacgipy_DATA = \
 	python/snacgi/_describe.py \
 	python/snacgi/_docs.html \
 	python/snacgi/_docs.py \
+	python/snacgi/_conditional.py \
+	python/snacgi/_files.py \
 	python/snacgi/_forms.py \
 	python/snacgi/_globals.py \
 	python/snacgi/_helpers.py \

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from ._helpers import jsonify as jsonify
     from ._helpers import make_response as make_response
     from ._helpers import redirect as redirect
+    from ._files import send_file as send_file
+    from ._files import send_from_directory as send_from_directory
     from ._openapi import enable_docs as enable_docs
     from ._openapi import openapi as openapi
     from ._streaming import stream_with_context as stream_with_context
@@ -116,6 +118,8 @@ __all__ = [
     "register_error_handler",
     "request",
     "route",
+    "send_file",
+    "send_from_directory",
     "stream_with_context",
     "teardown_request",
     "url_for",
@@ -135,6 +139,8 @@ _LATER = {
     "openapi": "_openapi",
     "redirect": "_helpers",
     "request": "_globals",
+    "send_file": "_files",
+    "send_from_directory": "_files",
     "stream_with_context": "_streaming",
     "url_for": "_url",
 }

@@ -10,7 +10,7 @@ plain handler pays nothing.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator, Optional
 
 from _snacgi import Request
 
@@ -29,6 +29,11 @@ def _now() -> Request:
         return _request.get()
     except LookupError:
         raise RuntimeError(_OUTSIDE) from None
+
+
+def now_or_none() -> Optional[Request]:
+    """The request that is being answered here."""
+    return _request.get(None)
 
 
 class _CurrentRequest:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cancel_later", "check", "close_pool", "collect", "drive", "dumps", "end", "end_life",
            "lanes_ended", "missing", "needs_loop", "new_loop", "prepare", "retrying", "run_loop",
-           "start_life", "start_pool", "stack_of_coroutine", "stack_of_thread", "tell_native"]
+           "send_files", "start_life", "start_pool", "stack_of_coroutine", "stack_of_thread", "tell_native"]
 
 # Seconds for which a busy thread keeps the GIL while another wants it. Python's own 5 ms is
 # what every short handler and every turn of the event loop waits beside one that computes.
@@ -49,6 +49,13 @@ def prepare(form_parts: int, form_memory: int, form_file: int) -> None:
 def tell_native(routes: list[tuple[str, str, str, str, str]]) -> None:
     """The native routes, for the OpenAPI document."""
     _describe.native[:] = routes
+
+
+def send_files(method: str, entries: list[str]) -> None:
+    """The web server sends files; ValueError: an entry of python.send_file_from that is wrong."""
+    from ._files import configure
+
+    configure(method, entries)
 
 
 def dumps(kind: str) -> Callable[..., bytes] | None:

@@ -57,6 +57,8 @@ struct sn_conf {
 		char *json;       /* "builtin", "orjson" */
 		char *nan;        /* "error", "null" */
 		char *loop;       /* "asyncio", "uvloop" */
+		char *send_file;  /* "stream", "x-accel-redirect", "x-sendfile" */
+		struct sn_strings send_file_from; /* "DIRECTORY = LOCATION" */
 	} python;
 	struct {
 		struct sn_strings modules; /* absolute files */

@@ -52,6 +52,8 @@ const struct sn_key sn_conf_keys[] = {
 	WORD("python.json", python.json, "builtin orjson", "builtin", "\"builtin\""),
 	WORD("python.nan", python.nan, "error null", "error", "\"error\""),
 	WORD("python.loop", python.loop, "asyncio uvloop", "asyncio", "\"asyncio\""),
+	WORD("python.send_file", python.send_file, "stream x-accel-redirect x-sendfile", "stream", "\"x-accel-redirect\""),
+	KEY("python.send_file_from", STRINGS, python.send_file_from, 0, 0, "[ ]", "[ \"/srv/media = /_media/\" ]"),
 	KEY("native.modules", PATHS, native.modules, 0, 0, "[ ]", "[ \"/usr/lib/app/routes.so\" ]"),
 	KEY("native.blocking_threads", UINT, native.blocking_threads, 1, 4096, "64", "64"),
 	KEY("limits.body", BYTES, limits.body, 0, 1024 * GIB, "16 MiB", "\"16 MiB\""),

@@ -5,6 +5,7 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/core_priv.h \
 	src/pyrt/core/drain.c \
 	src/pyrt/core/exc.c \
+	src/pyrt/core/file.c \
 	src/pyrt/core/hdrlist.c \
 	src/pyrt/core/headers.c \
 	src/pyrt/core/input.c \

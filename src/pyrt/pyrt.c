@@ -142,6 +142,26 @@ configure_core(struct sn_pyrt *rt)
 	return rc;
 }
 
+/* The web server sends files from some directories. */
+static int
+configure_files(struct sn_pyrt *rt)
+{
+	const char *const *at = rt->opt->send_file_from;
+	PyObject *entries = PyList_New(0), *r;
+	int rc;
+
+	for (; entries && at && *at; at++) {
+		PyObject *entry = PyUnicode_DecodeFSDefault(*at);
+		if (!entry || PyList_Append(entries, entry) < 0)
+			Py_CLEAR(entries);
+		Py_XDECREF(entry);
+	}
+	r = entries ? sn_interp_call("send_files", Py_BuildValue("(sN)", rt->opt->send_file, entries)) : NULL;
+	rc = r ? 0 : sn_interp_fail(rt->why, "python.send_file_from cannot be used");
+	Py_XDECREF(r);
+	return rc;
+}
+
 static int
 import_all(struct sn_pyrt *rt)
 {
@@ -151,6 +171,8 @@ import_all(struct sn_pyrt *rt)
 	int rc = r ? 0 : sn_interp_fail(rt->why, "Python could not be prepared");
 
 	Py_XDECREF(r);
+	if (rc == 0 && opt->send_file && strcmp(opt->send_file, "stream") != 0)
+		rc = configure_files(rt);
 	if (rc == 0 && opt->nnative)
 		rc = sn_pyroutes_tell_native(opt->native, opt->nnative, rt->why);
 	for (size_t i = 0; rc == 0 && i < rt->nmodules; i++)

@@ -32,6 +32,8 @@ struct sn_pyrt_options {
 	const char *json;           /* "builtin" or "orjson" */
 	const char *nan;            /* "error" or "null" */
 	const char *loop;           /* "asyncio" or "uvloop" */
+	const char *send_file;      /* who sends files: "stream" (us), "x-accel-redirect", "x-sendfile" */
+	const char *const *send_file_from; /* "DIRECTORY = LOCATION" ..., NULL at the end; NULL: none */
 	bool debug;                 /* tracebacks go to the client */
 	bool check_only;            /* import and collect routes; start no pool, no loop */
 	double request_timeout;     /* seconds; 0: none. The sink answers 504 on time; the

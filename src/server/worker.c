@@ -97,6 +97,8 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 		.json = conf->python.json,
 		.nan = conf->python.nan,
 		.loop = conf->python.loop,
+		.send_file = conf->python.send_file,
+		.send_file_from = conf->python.send_file_from.n ? (const char *const *)conf->python.send_file_from.item : none,
 		.debug = conf->debug,
 		.check_only = check_only,
 		.request_timeout = conf->timeouts.request,

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/integration/apps/basic/app.py tests/integration/apps/basic/compute.py \
 	tests/integration/apps/routes/app.py tests/integration/test_proxy.py \
 	tests/integration/apps/hooks/app.py tests/integration/test_hooks.py \
+	tests/integration/apps/files/app.py tests/integration/test_files.py \
 	tests/integration/apps/stream/app.py tests/integration/test_stream.py \
 	tests/integration/apps/typed/app.py tests/integration/test_typed.py \
 	tests/integration/apps/timeouts/app.py tests/integration/apps/timeouts/jobs.py \

@@ -35,6 +35,10 @@ class Nginx:
                 assert f"{key} on;" in text
                 text = text.replace(f"{key} on;", f"{key} off;")
             site.write_text(text)
+        self.start()
+
+    def start(self) -> None:
+        directory = self.directory
         self.process = subprocess.Popen([tool("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e",
                                          str(directory / "error.log")], stdin=subprocess.DEVNULL,
                                         stderr=open(directory / "stderr", "wb"))
@@ -47,6 +51,11 @@ class Nginx:
         except OSError:
             return False
         return True
+
+    def reload(self) -> None:
+        """Its configuration has changed: a new process on the same port."""
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         self.process.terminate()

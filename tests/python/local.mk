@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	tests/python/test_blueprint.py \
 	tests/python/test_client.py \
 	tests/python/test_exceptions.py \
+	tests/python/test_files.py \
 	tests/python/test_forms.py \
 	tests/python/test_helpers.py \
 	tests/python/test_hooks.py \

@@ -388,6 +388,12 @@ sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name)
 	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
 	if (!result || sn_pyanswer_fill(&res, result, name, &source) < 0)
 		sn_pyanswer_exception(&res, name);
+	if (sn_unlikely(source && sn_pyfile_is(source))) {
+		if (sn_pyfile_send(&res, source) < 0)
+			sn_pyanswer_exception(&res, name);
+		res.started = false; /* as a whole, by the sink */
+		Py_CLEAR(source);
+	}
 	if (sn_unlikely(source != NULL)) {
 		stream = sn_pystream_new(req, &res, source, name);
 		if (!stream) {

@@ -95,6 +95,13 @@ PyObject *sn_request_arriving(PyObject *self, void *unused); /* None, "sync" or 
 /* New reference: bytes of all that was not read yet. */
 PyObject *sn_request_input_rest(PyObject *self);
 
+/* ---- file.c: a part of an open file ---- */
+
+extern PyTypeObject sn_pyfile_type;
+bool sn_pyfile_is(PyObject *obj);
+/* Makes it the body of `res`, pulled by the sink; `obj` is empty from then on. -1 with an exception. */
+int sn_pyfile_send(struct sn_response *res, PyObject *obj);
+
 /* ---- match.c ---- */
 
 extern PyTypeObject sn_pymatcher_type;

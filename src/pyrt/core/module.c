@@ -332,6 +332,7 @@ PyInit__snacgi(void)
 		{ "RequestHeaders", &sn_pyheaderview_type },
 		{ "Matcher", &sn_pymatcher_type },
 		{ "Input", &sn_pyinput_type },
+		{ "File", &sn_pyfile_type },
 	};
 	PyObject *module = PyModule_Create(&definition);
 
