@@ -58,12 +58,19 @@ start(struct sn_faults *f, struct sn_why *why)
 
 /* ---- life -------------------------------------------------------------------- */
 
+static bool
+is_text(const struct sn_key *k)
+{
+	return k->kind == SN_KEY_STRING || k->kind == SN_KEY_CHOICE || k->kind == SN_KEY_PATH ||
+	       k->kind == SN_KEY_PREFIX;
+}
+
 /* A string that nothing has set yet must be there all the same. */
 static int
 empty_strings(struct sn_conf *c)
 {
 	for (const struct sn_key *k = sn_conf_keys; k->name; k++)
-		if (k->kind == SN_KEY_STRING || k->kind == SN_KEY_CHOICE || k->kind == SN_KEY_PATH) {
+		if (is_text(k)) {
 			char **at = (char **)(void *)((char *)c + k->offset);
 			if (!(*at = strdup(k->def)))
 				return SN_ENOMEM;
@@ -96,7 +103,7 @@ sn_conf_free(struct sn_conf *c)
 	sn_conf_listen_clear(c);
 	for (const struct sn_key *k = sn_conf_keys; k->name; k++) {
 		void *at = (char *)c + k->offset;
-		if (k->kind == SN_KEY_STRING || k->kind == SN_KEY_CHOICE || k->kind == SN_KEY_PATH)
+		if (is_text(k))
 			free(*(char **)at);
 		else if (k->kind == SN_KEY_STRINGS || k->kind == SN_KEY_PATHS)
 			sn_strings_free(at);

@@ -49,6 +49,10 @@ struct sn_conf {
 	char *chroot;        /* the tree that workers are confined to; "": none */
 	bool no_new_privs;
 	struct {
+		char *path;              /* of the status page; "": none */
+		struct sn_strings allow; /* networks of clients; empty: everyone */
+	} status;
+	struct {
 		char *dir;        /* absolute; after sn_conf_finish "" means: no Python */
 		bool dir_named;   /* set by the file or an option: must exist */
 		struct sn_strings modules;

@@ -41,6 +41,8 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("chroot", PATH, chroot, 0, 0, "", "\"/srv/snacgi\""),
 	KEY("no_new_privs", BOOL, no_new_privs, 0, 0, "false", "true"),
 	KEY("pid_file", PATH, pid_file, 0, 0, "", "\"/run/snacgi/snacgi.pid\""),
+	KEY("status.path", PREFIX, status.path, 0, 0, "", "\"/-/status\""),
+	KEY("status.allow", STRINGS, status.allow, 0, 0, "[ \"127.0.0.0/8\", \"::1\" ]", "[ \"127.0.0.1\", \"::1\" ]"),
 	KEY("spool_dir", PATH, spool_dir, 0, 0, "", "\"/var/tmp\""),
 	KEY("python.dir", PATH, python.dir, 0, 0, "", "\"python\""),
 	KEY("python.modules", STRINGS, python.modules, 0, 0, "[ ]", "[ \"app\" ]"),

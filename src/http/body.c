@@ -28,6 +28,12 @@ sn_body_set_spool_limit(uint64_t bytes)
 	spool_limit = bytes;
 }
 
+uint64_t
+sn_body_spooled(void)
+{
+	return atomic_load_explicit(&spooled, memory_order_relaxed);
+}
+
 static int
 spool_take(uint64_t n)
 {

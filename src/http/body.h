@@ -20,6 +20,8 @@ struct sn_body {
 
 /* Bytes that all bodies in files may take together; before threads start. */
 void sn_body_set_spool_limit(uint64_t bytes);
+/* Bytes in files now, of the whole process. */
+uint64_t sn_body_spooled(void);
 void sn_body_init(struct sn_body *b);
 /* Makes room for an announced length at once (at most `memory`). */
 int sn_body_expect(struct sn_body *b, uint64_t len, size_t memory);

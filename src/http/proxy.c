@@ -213,3 +213,14 @@ sn_proxy_read(const struct sn_request *req, struct sn_forwarded *out)
 	}
 	return true;
 }
+
+const char *
+sn_proxy_client(const struct sn_request *req, char text[SN_PROXY_ADDRESS])
+{
+	struct sn_forwarded fwd;
+	if (!sn_proxy_read(req, &fwd) || !fwd.value[SN_FWD_FOR].s || fwd.value[SN_FWD_FOR].len >= SN_PROXY_ADDRESS)
+		return sn_request_known(req, SN_P_REMOTE_ADDR);
+	memcpy(text, fwd.value[SN_FWD_FOR].s, fwd.value[SN_FWD_FOR].len);
+	text[fwd.value[SN_FWD_FOR].len] = '\0';
+	return text;
+}

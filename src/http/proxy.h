@@ -33,5 +33,8 @@ void sn_proxy_configure(const struct sn_proxy_conf *conf);
 /* False, at no cost, where nobody is believed. Otherwise what the hops say, each value of
  * the form that it must have: an address, http or https, a host, a port, a path. */
 bool sn_proxy_read(const struct sn_request *req, struct sn_forwarded *out);
+#define SN_PROXY_ADDRESS 64 /* has room for every address */
+/* The client's address, believed or as the front server tells it; `text` is room for it. NULL: unknown. */
+const char *sn_proxy_client(const struct sn_request *req, char text[SN_PROXY_ADDRESS]);
 
 #endif

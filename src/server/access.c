@@ -29,14 +29,8 @@ add_field(struct sn_buf *b, const char *s)
 static void
 add_client(struct sn_buf *b, const struct sn_request *req)
 {
-	const char *addr = sn_request_known(req, SN_P_REMOTE_ADDR);
-	struct sn_forwarded fwd;
-	char text[64] = ""; /* has room for every address */
-	if (sn_proxy_read(req, &fwd) && fwd.value[SN_FWD_FOR].s && fwd.value[SN_FWD_FOR].len < sizeof(text)) {
-		memcpy(text, fwd.value[SN_FWD_FOR].s, fwd.value[SN_FWD_FOR].len);
-		text[fwd.value[SN_FWD_FOR].len] = '\0';
-		addr = text;
-	}
+	char text[SN_PROXY_ADDRESS];
+	const char *addr = sn_proxy_client(req, text);
 	add_field(b, addr ? addr : "-");
 }
 

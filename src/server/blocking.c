@@ -6,6 +6,7 @@
 #include "server/blocking.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/board.h"
@@ -25,6 +26,7 @@ struct sn_blocking {
 	pthread_cond_t work, ended;
 	unsigned threads, idle; /* mtx */
 	bool stopping, hurry;   /* mtx */
+	atomic_ullong late;
 };
 
 struct sn_blocking *
@@ -70,6 +72,7 @@ run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 	if (turn == SN_EGONE) {
 		sn_log_for(SN_LOG_DEBUG, req->id, "dropped unexecuted: nobody waits for it any more");
 	} else if (turn == SN_EAGAIN) {
+		atomic_fetch_add_explicit(&b->late, 1, memory_order_relaxed);
 		refuse(req, "the request waited too long for a thread");
 	} else if (hurry) {
 		refuse(req, "the server is stopping");
@@ -172,6 +175,17 @@ sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms)
 	bool done = b->threads == 0;
 	pthread_mutex_unlock(&b->mtx);
 	return done;
+}
+
+void
+sn_blocking_stats(struct sn_blocking *b, struct sn_blocking_stats *out)
+{
+	out->waiting = sn_ring_depth(b->ring);
+	out->late = atomic_load_explicit(&b->late, memory_order_relaxed);
+	pthread_mutex_lock(&b->mtx);
+	out->threads = b->threads;
+	out->busy = b->threads - b->idle;
+	pthread_mutex_unlock(&b->mtx);
 }
 
 void

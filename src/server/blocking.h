@@ -17,6 +17,12 @@ int sn_blocking_submit(struct sn_blocking *b, struct sn_request *req);
 /* Lets the running and queued requests end by `deadline_ms`; what is still queued then is
  * answered 503. False: handlers are still running (their threads are left alone). */
 bool sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms);
+struct sn_blocking_stats {
+	size_t waiting;
+	unsigned threads, busy;
+	uint64_t late; /* refused, since their turn came too late */
+};
+void sn_blocking_stats(struct sn_blocking *b, struct sn_blocking_stats *out);
 void sn_blocking_free(struct sn_blocking *b); /* after a stop that returned true; NULL is fine */
 
 #endif

@@ -75,9 +75,11 @@ sn_child_spawn(struct sn_supervisor *s, struct sn_generation *g, unsigned slot)
 	bool log_routes = slot == 0 && (g != s->now || !s->was_ready);
 	struct sn_child *c = calloc(1, sizeof(*c));
 	struct sn_board *board = sn_board_new(); /* without one a crash is told without its requests */
+	struct sn_row *row = sn_scores_take(s->scores, g->number, slot);
 	if (!c || sn_channel_pair(chan, &why) < 0) {
 		sn_log_error("cannot start a worker: %s", c ? why.text : "out of memory");
 		sn_board_free(board);
+		sn_scores_give(s->scores, row);
 		free(c);
 		return false;
 	}
@@ -87,6 +89,7 @@ sn_child_spawn(struct sn_supervisor *s, struct sn_generation *g, unsigned slot)
 		free(c);
 		close(chan[0]);
 		sn_board_use(board);
+		sn_scores_use(s->scores, row);
 		become_worker(s, g, chan[1], log_routes, parent);
 	}
 	close(chan[1]);
@@ -94,12 +97,13 @@ sn_child_spawn(struct sn_supervisor *s, struct sn_generation *g, unsigned slot)
 		sn_log_error("cannot start a worker: fork: %s", strerror(errno));
 		close(chan[0]);
 		sn_board_free(board);
+		sn_scores_give(s->scores, row);
 		free(c);
 		return false;
 	}
 	*c = (struct sn_child){
 		.next = s->children, .gen = g, .slot = slot, .state = SN_CHILD_STARTING,
-		.pid = pid, .chan = chan[0], .board = board, .started_ms = sn_clock_ms(),
+		.pid = pid, .chan = chan[0], .board = board, .row = row, .started_ms = sn_clock_ms(),
 	};
 	if (g->conf->timeouts.start > 0)
 		c->kill_ms = c->started_ms + sn_clock_ms_of(g->conf->timeouts.start);
@@ -167,5 +171,6 @@ sn_child_free(struct sn_supervisor *s, struct sn_child *c)
 	*at = c->next;
 	close(c->chan);
 	sn_board_free(c->board);
+	sn_scores_give(s->scores, c->row);
 	free(c);
 }

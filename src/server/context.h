@@ -12,6 +12,7 @@
 #include "native/native.h"
 #include "pyrt/pyrt.h"
 #include "route/router.h"
+#include "server/scores.h"
 #include "server/listener.h"
 
 struct sn_blocking;
@@ -19,7 +20,8 @@ struct sn_iothread;
 
 /* Counters; relaxed atomics, so that any thread may bump and read them. */
 struct sn_counters {
-	atomic_ullong requests, native, python, rejected, errors;
+	atomic_ullong answered[6]; /* by the status code's first digit */
+	atomic_ullong native, python, rejected, errors;
 	atomic_uint in_flight;
 };
 
@@ -44,7 +46,14 @@ struct sn_context {
 	atomic_bool draining;
 	atomic_bool handing; /* retiring: kept connections go to another worker */
 	size_t max_requests; /* then ask for a successor; 0: never */
+	atomic_ullong refused[SN_SCORE_GAUGES]; /* by reason: SN_SCORE_SYNC_FULL and what follows */
 	atomic_size_t executed; /* counted when there is a maximum */
 };
+
+static inline void
+sn_context_refused(struct sn_context *ctx, enum sn_score reason)
+{
+	atomic_fetch_add_explicit(&ctx->refused[reason], 1, memory_order_relaxed);
+}
 
 #endif

@@ -63,6 +63,22 @@ begin_unusable(struct sn_exchange *x)
 	return 0;
 }
 
+/* What has no route is answered, not refused. */
+static void
+count_refusal(struct sn_exchange *x, int status)
+{
+	struct sn_context *ctx = x->conn->io->ctx;
+	switch (status) {
+	case 400:
+	case 411: sn_context_refused(ctx, SN_SCORE_MALFORMED); break;
+	case 408: sn_context_refused(ctx, SN_SCORE_SLOW_PEER); break;
+	case 413:
+	case 431: sn_context_refused(ctx, SN_SCORE_TOO_LARGE); break;
+	case 503: sn_context_refused(ctx, SN_SCORE_NO_ROOM); break;
+	default: break;
+	}
+}
+
 void
 sn_exchange_reject(struct sn_exchange *x, int status, const char *text)
 {
@@ -76,6 +92,7 @@ sn_exchange_reject(struct sn_exchange *x, int status, const char *text)
 	 * connection stays, and the rest of this one is passed over. */
 	if (c->nactive == 1 && !c->wire.ops->multiplexed(&c->wire))
 		sn_conn_close_after(c);
+	count_refusal(x, status);
 	sn_log_debug("request %016llx refused: %d %s", (unsigned long long)x->req->id, status, text);
 	sn_sink_error(x, status, text, 0);
 }
@@ -313,10 +330,12 @@ on_body_end(struct sn_exchange *x)
 	}
 	if (!sn_exchange_run(x))
 		return;
-	if (x->verdict)
-		sn_sink_error(x, x->verdict, x->verdict_text, x->verdict_allow);
-	else
+	if (!x->verdict) {
 		sn_exec_run(x);
+		return;
+	}
+	count_refusal(x, x->verdict);
+	sn_sink_error(x, x->verdict, x->verdict_text, x->verdict_allow);
 }
 
 static void

@@ -69,6 +69,14 @@ run_native(struct sn_exchange *x)
 	sn_response_free(&res);
 }
 
+static enum sn_score
+full(enum sn_lane lane)
+{
+	if (lane == SN_LANE_BLOCKING)
+		return SN_SCORE_BLOCKING_FULL;
+	return lane == SN_LANE_ASYNC || lane == SN_LANE_ASYNC_POOL ? SN_SCORE_ASYNC_FULL : SN_SCORE_SYNC_FULL;
+}
+
 /* From the hand-over on other threads know the request; they may end it before the call
  * that submits it returns. */
 static void
@@ -89,6 +97,7 @@ submit(struct sn_exchange *x, int (*hand_over)(struct sn_context *, struct sn_re
 		return;
 	x->remote = false;
 	c->nremote--;
+	sn_context_refused(ctx, rc != SN_EFULL ? SN_SCORE_STOPPING : full(req->endpoint->lane));
 	sn_log_for(SN_LOG_DEBUG, req->id, "%s: answered 503: %s", req->endpoint->name, sn_err_name(rc));
 	sn_sink_error(x, 503,
 	              rc == SN_EFULL ? "the queue for this endpoint is full; try again"
@@ -135,6 +144,7 @@ sn_exec_run(struct sn_exchange *x)
 		count(x->conn->io->ctx);
 	enum sn_lane lane = x->req->endpoint->lane;
 	if (lane != SN_LANE_NATIVE && sn_unlikely(too_many(x->conn->io->ctx))) {
+		sn_context_refused(x->conn->io->ctx, SN_SCORE_REQUESTS_FULL);
 		sn_log_for(SN_LOG_DEBUG, x->req->id, "answered 503: limits.requests is reached");
 		sn_sink_error(x, 503, "too many requests are being answered; try again", 0);
 		return;

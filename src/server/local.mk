@@ -32,8 +32,10 @@ SN_SOURCES += \
 	src/server/reload.c \
 	src/server/server.c \
 	src/server/signals.c src/server/signals.h \
+	src/server/scores.c src/server/scores.h \
 	src/server/sink.c \
 	src/server/stack.c src/server/stack.h \
+	src/server/status.c src/server/status.h \
 	src/server/supervisor.c src/server/supervisor.h src/server/supervisor_priv.h \
 	src/server/timeout.c \
 	src/server/timer.c src/server/timer.h \

@@ -20,6 +20,7 @@
 struct sn_generation *
 sn_generation_new(struct sn_conf *conf)
 {
+	static uint64_t last; /* the supervisor's, which is one */
 	struct sn_generation *g = calloc(1, sizeof(*g));
 	struct sn_slot *slot = calloc(conf->processes, sizeof(*slot));
 	if (!g || !slot) {
@@ -31,6 +32,7 @@ sn_generation_new(struct sn_conf *conf)
 	g->conf = conf;
 	g->n = conf->processes;
 	g->slot = slot;
+	g->number = ++last;
 	return g;
 }
 

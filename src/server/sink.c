@@ -123,7 +123,7 @@ static void
 count_answer(struct sn_conn *c, int status, const struct sn_request *req)
 {
 	struct sn_counters *n = &c->io->count;
-	atomic_fetch_add_explicit(&n->requests, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&n->answered[status / 100], 1, memory_order_relaxed);
 	if (status == 503)
 		atomic_fetch_add_explicit(&n->rejected, 1, memory_order_relaxed);
 	else if (status >= 500)

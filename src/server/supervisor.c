@@ -314,7 +314,7 @@ next_wait(const struct sn_supervisor *s, int64_t now)
 static void
 wait_and_hear(struct sn_supervisor *s)
 {
-	enum { MOST = 2100 }; /* processes <= 1024, twice; more wait for their turn */
+	enum { MOST = SN_WORKERS_MOST }; /* more wait for their turn */
 	static struct pollfd p[MOST];
 	static struct sn_child *who[MOST];
 	nfds_t n = 0, first;
@@ -380,6 +380,7 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	}
 	s.now->ls = *ls;
 	memset(ls, 0, sizeof(*ls));
+	s.scores = sn_scores_new(SN_WORKERS_MOST);
 	s.admin = sn_admin_new();
 	watch(&s);
 	sn_relay_drop(&s);
@@ -388,5 +389,6 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	sn_admin_free(s.admin);
 	sn_pidfile_close(s.now->conf->pid_file);
 	sn_generation_free(s.now);
+	sn_scores_free(s.scores);
 	return s.status;
 }

@@ -7,8 +7,10 @@
 #define SN_SERVER_SUPERVISOR_PRIV_H
 
 #include "base/board.h"
+#include "server/scores.h"
 #include "server/supervisor.h"
 
+#define SN_WORKERS_MOST 2100 /* processes <= 1024, twice, and some */
 #define SN_KILL_GRACE_MS 3000 /* beyond timeouts.shutdown */
 
 struct sn_admin;
@@ -30,6 +32,7 @@ struct sn_generation { /* a configuration and what belongs to it */
 	struct sn_listeners ls;
 	struct sn_slot *slot;
 	unsigned n;
+	uint64_t number; /* the first is 1 */
 };
 
 struct sn_child {
@@ -47,6 +50,7 @@ struct sn_child {
 	int64_t told_ms; /* last, to retire; 0: never */
 	int64_t kill_ms; /* 0: none */
 	struct sn_board *board; /* what its threads are at */
+	struct sn_row *row;     /* what it has counted; NULL: nobody knows */
 	char failure[4096]; /* why it cannot serve, in its own words */
 };
 
@@ -56,6 +60,7 @@ struct sn_supervisor {
 	struct sn_generation *now;
 	struct sn_generation *next; /* being started by a reload; NULL */
 	struct sn_child *children;
+	struct sn_scores *scores; /* NULL: none */
 	struct sn_admin *admin; /* NULL: none */
 	int signals;
 	bool was_ready, stopping, reload_again;

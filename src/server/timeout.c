@@ -30,6 +30,7 @@ expire(struct sn_exchange *x, struct sn_request *req)
 	if (!sn_request_expire(req))
 		return false;
 	sn_log_for(SN_LOG_DEBUG, req->id, "not begun within timeouts.queue; answered 503");
+	sn_context_refused(x->conn->io->ctx, SN_SCORE_LATE);
 	sn_sink_error(x, 503, "the request waited too long for its turn", 0);
 	sn_exchange_cancel(x, req);
 	return true;
@@ -42,6 +43,7 @@ end_handling(struct sn_exchange *x, struct sn_request *req)
 	if (sn_sink_error(x, 504, "the handler did not answer in time", 0) < 0)
 		return; /* it was just in time */
 	atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
+	sn_context_refused(x->conn->io->ctx, SN_SCORE_TIMEOUT);
 	sn_log_for(SN_LOG_WARNING, req->id, "%s %s: no answer from %s within %s; answered 504",
 	           req->method_name, req->path.path, ep->name,
 	           ep->timeout_ms ? "its route's timeout" : "timeouts.request");

@@ -7,6 +7,8 @@
  * are logged with their C stack (log.slow), and the process asks to be replaced when
  * one is over timeouts.request.
  *
+ * It also writes what the status page of other workers tells of this one.
+ *
  * Threads: its own. It takes no lock that is held over a handler, and never the
  * GIL.
  */
@@ -20,12 +22,14 @@
 #include "server/iothread.h"
 #include "server/recycle.h"
 #include "server/stack.h"
+#include "server/status.h"
 
 #define LEAST_TICK_MS 20
 #define MOST_TICK_MS 1000
 
 struct sn_watchdog {
 	struct sn_context *ctx;
+	struct sn_status *status; /* NULL: nobody asks */
 	pthread_t thread;
 	int64_t tick_ms;
 	bool told; /* its thread's, as what follows */
@@ -115,12 +119,14 @@ watchdog_main(void *arg)
 		look_at_python(w);
 		for (unsigned i = 0; i < w->ctx->nio; i++)
 			look_at_io(w, i);
+		sn_status_publish(w->status);
 	}
 	return NULL;
 }
 
 int
-sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_why *why)
+sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_status *status,
+                  struct sn_why *why)
 {
 	*out = NULL;
 	struct sn_watchdog *w = calloc(1, sizeof(*w));
@@ -132,6 +138,7 @@ sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_wh
 	}
 	sn_stack_install();
 	w->ctx = ctx;
+	w->status = status;
 	w->tick_ms = sn_clock_ms_of(ctx->conf->timeouts.grace) / 4;
 	if (w->tick_ms < LEAST_TICK_MS)
 		w->tick_ms = LEAST_TICK_MS;

@@ -8,9 +8,11 @@
 
 #include "server/context.h"
 
+struct sn_status;
 struct sn_watchdog;
 
-int sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_why *why);
+int sn_watchdog_start(struct sn_watchdog **out, struct sn_context *ctx, struct sn_status *status,
+                      struct sn_why *why);
 void sn_watchdog_stop(struct sn_watchdog *w); /* joins and frees; NULL is fine */
 
 #endif

@@ -27,6 +27,7 @@
 #include "server/iothread.h"
 #include "server/package.h"
 #include "server/process.h"
+#include "server/status.h"
 #include "server/watchdog.h"
 
 struct sn_worker {
@@ -35,6 +36,7 @@ struct sn_worker {
 	char *package_path;
 	struct sn_listeners *listeners;
 	struct sn_watchdog *watchdog;
+	struct sn_status *status; /* NULL: no page */
 	sn_stats last; /* once stopped */
 	bool retiring; /* another worker has our place */
 	bool stopped;
@@ -119,6 +121,9 @@ load_native(struct sn_worker *w, const struct sn_tables *tables, bool check_only
 	w->ctx.native = sn_native_new();
 	if (!w->ctx.native)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");
+	rc = sn_status_new(&w->status, &w->ctx, why);
+	if (rc == 0 && w->status)
+		rc = sn_native_add(w->ctx.native, sn_status_routes(w->status), why);
 	for (size_t i = 0; rc == 0 && tables && i < tables->n; i++)
 		rc = sn_native_add(w->ctx.native, tables->table[i], why);
 	for (size_t i = 0; rc == 0 && i < conf->native.modules.n; i++)
@@ -293,7 +298,7 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 	ctx->nio = conf->io_threads;
 	for (unsigned i = 0; i < ctx->nio; i++)
 		sn_iothread_accept(ctx->io[i]);
-	return sn_watchdog_start(&w->watchdog, ctx, why);
+	return sn_watchdog_start(&w->watchdog, ctx, w->status, why);
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
@@ -353,6 +358,7 @@ sn_worker_stop(struct sn_worker *w, int64_t ms, bool (*hurry)(void *arg), void *
 	if (left)
 		nap_ms(20); /* the refusals above are on their way through the I/O threads */
 	sn_worker_stats(w, &w->last);
+	sn_status_publish(w->status); /* the last that is told of it */
 	for (unsigned i = 0; ctx->io && i < ctx->conf->io_threads; i++) {
 		if (!ctx->io[i])
 			continue;
@@ -375,6 +381,7 @@ sn_worker_free(struct sn_worker *w)
 	sn_pyrt_free(w->ctx.py);
 	sn_blocking_free(w->ctx.blocking);
 	sn_native_free(w->ctx.native);
+	sn_status_free(w->status);
 	if (w->ctx.access_fd >= 0)
 		close(w->ctx.access_fd);
 	free(w->ctx.io);
@@ -396,7 +403,8 @@ sn_worker_stats(const struct sn_worker *w, sn_stats *out)
 		if (!w->ctx.io[i])
 			continue;
 		const struct sn_counters *n = sn_iothread_counters(w->ctx.io[i]);
-		out->requests += atomic_load(&n->requests);
+		for (unsigned c = 0; c < SN_COUNT(n->answered); c++)
+			out->requests += atomic_load(&n->answered[c]);
 		out->native += atomic_load(&n->native);
 		out->python += atomic_load(&n->python);
 		out->rejected += atomic_load(&n->rejected);

@@ -111,7 +111,7 @@ class Front(ABC):
     # -- snacgi
 
     def behind(self) -> Path:
-        conf = {"limits": {"body": LIMIT}, "timeouts": {"shutdown": 20.0, "request": 300.0}}
+        conf = {"status": {"path": "/-/status"}, "limits": {"body": LIMIT}, "timeouts": {"shutdown": 20.0, "request": 300.0}}
         if self.variant.spawns:
             path = self.directory / "snacgi.conf"
             path.write_text(configuration({**conf, "io_threads": 1, "native": {"modules": [str(NATIVE)]}, "python": {"dir": str(HERE / "app")}}))

@@ -409,6 +409,9 @@ def test_connections(front: Front, verdict: Verdict, want: Want) -> None:
 
 
 def test_private(front: Front, verdict: Verdict) -> None:
-    assert front.browser.get("/-/status").json() == {"private": True}
+    """The status page: for this machine where the configuration says so, and right."""
+    page = front.browser.get("/-/status").json()
+    assert page["pid"] in front.snacgis() and page["requests"]["in_flight"] >= 1
+    assert front.browser.get("/-/status?format=prometheus").body.startswith(b"# HELP snacgi_info")
     answer = front.browser.get("/-/status", source="127.0.0.2")
     verdict("private", "open" if answer.status == 200 else answer.status)

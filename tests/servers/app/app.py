@@ -56,11 +56,6 @@ def cookies(request: Request) -> tuple:
     return {"cookie": request.headers.get("Cookie")}, 200, [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")]
 
 
-@route("/-/status")
-def private(request: Request) -> dict:
-    return {"private": True}
-
-
 @route("/waits")
 async def waits(request: Request) -> dict:
     """Says by files when it has begun, when it was cancelled, when it came to its end."""
