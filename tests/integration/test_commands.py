@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -215,6 +216,28 @@ def test_dev(app: Path, dev: Callable[[str], Dev], server: str) -> None:
     one.wait_for("/hello", 200, '"hello":1')
     assert one.stop() == 0, one.text()
     assert one.get("/hello") == (0, ""), "the web server outlived it"
+
+
+WAITS = """import asyncio, pathlib
+@route('/waits')
+async def waits(request):
+    pathlib.Path('waiting').touch()
+    await asyncio.sleep(1000)
+"""
+
+
+def test_dev_waits_for_no_handler(app: Path, dev: Callable[[str], Dev]) -> None:
+    """A request that takes for ever, an event stream say, is told so: the new code comes."""
+    app.write_text(HELLO + WAITS)
+    one = dev("nginx")
+    one.wait_url()
+    with ThreadPoolExecutor(1) as browser:
+        waiting = browser.submit(one.get, "/waits", "application/json")
+        wait_until((app.parent / "waiting").exists, "the handler")
+        app.write_text(HELLO.replace("1}", "22}"))
+        one.wait_for("/hello", 200, '"hello":22')
+        status, text = waiting.result(PATIENCE)
+    assert status == 503 and "stopping" in text, "it was killed: %d %s" % (status, text)
 
 
 def test_dev_says_what_is_wrong(app: Path, tmp: Path) -> None:

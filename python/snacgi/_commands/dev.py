@@ -24,6 +24,7 @@ from . import daemon, watch
 from .front import Front
 
 _LOOK = 0.3   # seconds between two looks at the files
+_DRAIN = 1.0  # seconds that running requests have when a file has changed
 _STOP = 10.0  # seconds that a daemon has to end
 _FIRST_PORT = 8000
 
@@ -105,10 +106,15 @@ class Child:
         return self.process.poll() is not None
 
     def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(_STOP)
-        except subprocess.TimeoutExpired:
+        # The second order hurries it: what waits for ever, an event stream, is answered or cut.
+        for patience in (_DRAIN, _STOP):
+            self.process.terminate()
+            try:
+                self.process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        else:
             self.process.kill()
             self.process.wait()
         self.reader.join(1)
