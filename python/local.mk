@@ -28,6 +28,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/routing.py \
 	python/snacgi/_schema.py \
 	python/snacgi/_signature.py \
+	python/snacgi/_sse.py \
 	python/snacgi/_streaming.py \
 	python/snacgi/_testrequest.py \
 	python/snacgi/_typed.py \

@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from ._files import send_from_directory as send_from_directory
     from ._openapi import enable_docs as enable_docs
     from ._openapi import openapi as openapi
+    from ._sse import SSEMessage as SSEMessage
+    from ._sse import SSEResponse as SSEResponse
     from ._streaming import stream_with_context as stream_with_context
     from ._url import BuildError as BuildError
     from ._url import url_for as url_for
@@ -91,6 +93,8 @@ __all__ = [
     "Request",
     "RequestValidationError",
     "Response",
+    "SSEMessage",
+    "SSEResponse",
     "__version__",
     "abort",
     "after_request",
@@ -129,6 +133,8 @@ __all__ = [
 
 _LATER = {
     "BuildError": "_url",
+    "SSEMessage": "_sse",
+    "SSEResponse": "_sse",
     "current_request": "_globals",
     "enable_docs": "_openapi",
     "g": "_globals",

@@ -266,12 +266,13 @@ def test_redirect(front: Front, verdict: Verdict) -> None:
     verdict("redirect", "ok")
 
 
+@pytest.mark.parametrize("path", ["/native/gated", "/gated/sync", "/gated/async"])
 @pytest.mark.parametrize("case,size", [("stream-large", 262_144), ("stream-small", 10)])
-def test_stream(front: Front, verdict: Verdict, want: Want, gate: Path, case: str, size: int) -> None:
+def test_stream(front: Front, verdict: Verdict, want: Want, gate: Path, case: str, size: int, path: str) -> None:
     """The first byte before the last one was made; or nothing of it, although the handler
     has long sent it and others are answered meanwhile."""
     with front.browser.socket() as sock:
-        sock.sendall(f"GET /native/gated?size={size}&gate={gate} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        sock.sendall(f"GET {path}?size={size}&gate={gate} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         wait_until(lambda: (gate / "sent").exists() or case == "stream-large", "the handler's first piece")
         got = b""
         if want(case) == "early":

@@ -4,6 +4,7 @@ answers that a front server might treat as special."""
 
 import asyncio
 import os
+import time
 import zlib
 from pathlib import Path
 
@@ -44,6 +45,28 @@ def user(request: Request) -> dict:
 @route("/status/<int:code>", methods=["GET", "POST"])
 def status(request: Request) -> Response:
     return Response("" if request.path_params["code"] in (204, 304) else "said so", status=request.path_params["code"])
+
+
+@route("/gated/sync")
+def gated(request: Request):
+    """As /native/gated: some bytes at once, and the end when the gate is open."""
+    gate = Path(request.args["gate"])
+    yield b"g" * int(request.args["size"])
+    (gate / "sent").touch()
+    end = time.monotonic() + 60
+    while not (gate / "open").exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    yield b"end"
+
+
+@route("/gated/async")
+async def gated_async(request: Request):
+    gate = Path(request.args["gate"])
+    yield b"g" * int(request.args["size"])
+    (gate / "sent").touch()
+    while not (gate / "open").exists():
+        await asyncio.sleep(0.005)
+    yield b"end"
 
 
 @route("/redirect")
