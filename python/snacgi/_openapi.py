@@ -234,6 +234,9 @@ def _docstring(handler: Any) -> tuple[str, str]:
 def _returned(handler: Any) -> Any:
     """The annotation of the result; Parameter.empty when there is none that can be told."""
     try:
+        function = inspect.unwrap(_routing._unwrap_partial(handler))
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            return inspect.Parameter.empty  # a stream, of a type that only the answer says
         annotation = inspect.signature(handler).return_annotation
         return annotation if annotation is inspect.Parameter.empty else _none(resolve(handler, "return", annotation))
     except (TypeError, ValueError, NameError, AttributeError, SyntaxError):

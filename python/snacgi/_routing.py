@@ -284,7 +284,7 @@ def make_route(rule: str, variables: list[str], func: Any, options: dict[str, An
         file=code.co_filename if code is not None else "",
         line=code.co_firstlineno if code is not None else 0,
         passing=passing_of(func, name, options["use_process_pool"], variables, pattern, options["defaults"] or {},
-                           bool(options["defaults"] or converters)),
+                           {*(options["defaults"] or ()), *converters}),
         pattern=pattern,
         converters=converters,
         scopes=scopes,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Collection, Mapping, Optional
 
 import _snacgi
 
@@ -31,14 +31,14 @@ class Passing:
 _SAME = {"string": (str, "str"), "any": (str, "str"), "path": (str, "str"), "int": (int, "int"), "float": (float, "float")}
 
 
-def _has_types(parameters: list[inspect.Parameter], rule: str) -> bool:
+def _has_types(parameters: list[inspect.Parameter], rule: str, own: Collection[str]) -> bool:
     """Whether an annotation may ask for converting; without one nothing of it is imported."""
     converters: dict[str, str] = {}
     for p in parameters:
         if isinstance(p.default, Marker):
             return True
         if (p.annotation is p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-                or p.name in ("request", "req", "pool", "executor") or p.annotation in (_snacgi.Request, "Request")):
+                or p.name in ("request", "req", "pool", "executor") or p.name in own or p.annotation in (_snacgi.Request, "Request")):
             continue
         converters = converters or {variable[0]: variable[1] for variable in _snacgi.check_rule(rule)}
         if p.annotation not in _SAME.get(converters.get(p.name, ""), ()):
@@ -55,18 +55,19 @@ def _no_pool(func_name: str, first: str) -> TypeError:
 
 
 def passing_of(func: Any, name: str, pool: bool, variables: list[str], rule: str,
-               defaults: Mapping[str, Any], plain: bool) -> Passing:
-    """`plain`: annotations convert nothing. TypeError: a parameter that nobody fills, or no
-    place for the pool."""
+               defaults: Mapping[str, Any], own: Collection[str]) -> Passing:
+    """`own`: values of the path that the route itself makes, by defaults or its own converters,
+    and that no annotation converts. TypeError: a parameter that nobody fills, or no place for
+    the pool."""
     variables = [*variables, *(one for one in defaults if one not in variables)]
     try:
         parameters = list(inspect.signature(func).parameters.values())
     except (TypeError, ValueError):
         return Passing()  # a C function that tells nothing about itself
-    if not plain and _has_types(parameters, rule):
+    if _has_types(parameters, rule, own):
         from ._typed import plan_of
 
-        plan = plan_of(func, name, pool, rule, parameters)
+        plan = plan_of(func, name, pool, rule, parameters, own)
         if plan is not None:
             return Passing(typed=plan)
     named = [p for p in parameters

@@ -14,7 +14,7 @@ import copy
 import inspect
 import typing
 from dataclasses import dataclass
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Collection, Optional, Sequence
 
 import _snacgi
 from _snacgi import Request
@@ -26,7 +26,7 @@ from ._convert import _limits_of as limits_of
 from ._params import NOTHING, Marker
 from .exceptions import BadRequest, RequestValidationError
 
-#: What the rule's converters give.
+#: What the rule's converters give; of the application's own ones nobody knows.
 _GIVEN = {"string": str, "path": str, "any": str, "int": int, "float": float}
 
 _FORMS = ("form", "file")
@@ -370,11 +370,13 @@ def _convert_of(where: str, annotation: Any) -> Convert:
     return convert
 
 
-def plan_of(func: Any, name: str, pool: bool, rule: str, signature: list[inspect.Parameter]) -> Optional[Plan]:
+def plan_of(func: Any, name: str, pool: bool, rule: str, signature: list[inspect.Parameter],
+            own: Collection[str] = ()) -> Optional[Plan]:
     """The handler's plan; None: it has nothing to convert. TypeError with file and line."""
     from ._routing import _code_of
 
     converters = {variable[0]: variable[1] for variable in _snacgi.check_rule(rule)}
+    converters.update(dict.fromkeys(own, ""))
     try:
         return _Planner(func, pool, converters).plan(signature)
     except Unsupported as exc:

@@ -396,6 +396,44 @@ def test_decorators_of_others(client):
     assert client.get("/w?n=2").json == ["/w", 2, 7] and seen == ["GET"]
 
 
+def test_defaults_and_converters_of_ones_own(client):
+    from snacgi import url_map
+    from snacgi.routing import BaseConverter
+
+    class Words(BaseConverter):
+        def to_python(self, value):
+            return value.split("+")
+
+    url_map.converters["words"] = Words
+    try:
+
+        @snacgi.route("/all/", defaults={"page": 1})
+        @snacgi.route("/all/<words:w>/<page>", defaults={"more": None})
+        def every(page: int, n: int = 2, w: Optional[list[str]] = None, **rest: Any):
+            return [page, n, w, rest]
+
+    finally:
+        del url_map.converters["words"]
+    assert client.get("/all/?n=5").json == [1, 5, None, {}]
+    assert client.get("/all/a+b/7").json == [7, 2, ["a", "b"], {"more": None}]
+    assert errors(client.get("/all/a/x?n=y")) == [("path.page", "int_parsing"), ("query.n", "int_parsing")]
+
+
+def test_streams(client):
+    @get("/s")
+    def s(n: int):
+        for i in range(n):
+            yield f"{i}"
+
+    @get("/a")
+    async def a(n: int):
+        for i in range(n):
+            yield f"{i}"
+
+    assert client.get("/s?n=3").text == client.get("/a?n=3").text == "012"
+    assert errors(client.get("/s?n=x")) == errors(client.get("/a?n=x")) == [("query.n", "int_parsing")]
+
+
 def test_blueprint(client):
     shop = snacgi.Blueprint("shop", url_prefix="/shop/<city>")
 
