@@ -142,6 +142,24 @@ sn_notify_ready(const char *status, ...)
 }
 
 void
+sn_notify_successor(pid_t pid)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "MAINPID=%ld", (long)pid);
+	tell(text);
+	state.every_ms = 0; /* the watchdog is the other one's to feed */
+}
+
+void
+sn_notify_inherit(void)
+{
+	char number[32];
+	snprintf(number, sizeof(number), "%ld", (long)getpid());
+	if (getenv("WATCHDOG_PID"))
+		setenv("WATCHDOG_PID", number, 1);
+}
+
+void
 sn_notify_reloading(void)
 {
 	char text[80];

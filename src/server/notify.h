@@ -9,6 +9,7 @@
 #define SN_SERVER_NOTIFY_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Looks for NOTIFY_SOCKET and the watchdog's variables. Before any thread is started. */
 void sn_notify_start(void);
@@ -17,6 +18,10 @@ void sn_notify_forked(void);
 
 /* The start, or a reload, is complete: requests are served. */
 __attribute__((format(printf, 1, 2))) void sn_notify_ready(const char *status, ...);
+/* Another process takes this one's place: what the manager hears of it from now on counts. */
+void sn_notify_successor(pid_t pid);
+/* In that process, before it executes the program: the variables of the manager name it. */
+void sn_notify_inherit(void);
 /* A reload begins; sn_notify_ready ends it, with a failed one's reason as the status. */
 void sn_notify_reloading(void);
 /* The stop begins and takes `ms` at most. */

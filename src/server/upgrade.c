@@ -21,6 +21,7 @@
 #include "server/admin.h"
 #include "server/channel.h"
 #include "server/listener_priv.h"
+#include "server/notify.h"
 #include "server/pidfile.h"
 #include "server/supervisor_priv.h"
 
@@ -145,6 +146,7 @@ become_heir(struct sn_supervisor *s, int chan)
 	snprintf(number, sizeof(number), "%d", chan);
 	fcntl(chan, F_SETFD, 0);
 	setenv(VARIABLE, number, 1);
+	sn_notify_inherit();
 	execv(s->loader->program, s->loader->argv);
 	sn_why_set(&why, SN_EIO, "cannot execute %s: %s", s->loader->program, strerror(errno));
 	sn_channel_send(chan, SN_MSG_FAILED, 0, -1, why.text);
@@ -204,6 +206,7 @@ succeed(struct sn_supervisor *s)
 	sn_log_info("upgraded: process %d serves; this one answers what it has, and ends", (int)s->heir.pid);
 	s->stopping = s->succeeded = true;
 	s->heir.kill_ms = 0;
+	sn_notify_successor(s->heir.pid);
 	for (size_t i = 0; i < s->now->ls.n; i++)
 		s->now->ls.item[i].maker = 0; /* the files are the new one's */
 	sn_pidfile_close(s->now->conf->pid_file);

@@ -7,11 +7,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import pytest
 from daemon import BUILD, SNACGI, Daemon, alive, run, wait_until
+from test_notify import Manager, manager  # noqa: F401
 from test_reload import Load, code
 
 
@@ -21,15 +23,16 @@ def number(file: Path, old: int) -> int:
     return int(text) if text and int(text) != old else 0
 
 
-@pytest.fixture
-def daemon(tmp: Path) -> Iterator[Daemon]:
+@contextmanager
+def upgradable(tmp: Path, env: dict[str, str] = {}, launcher: Sequence[str] = ()) -> Iterator[Daemon]:
     """Its program can be replaced."""
     real = SNACGI.parent / ".libs" / SNACGI.name
     program = tmp / "snacgi"
     shutil.copy(real if real.exists() else SNACGI, program)
     one = Daemon(tmp, name="old", supervisor=True, app=code(tmp / "app", "one"), listen=["fastcgi+unix", "scgi+unix"],
-                 env={"LD_LIBRARY_PATH": str(BUILD / ".libs")}, conf={"pid_file": str(tmp / "pid"), "processes": 2})
+                 env={"LD_LIBRARY_PATH": str(BUILD / ".libs"), **env}, conf={"pid_file": str(tmp / "pid"), "processes": 2})
     one.command[0] = str(program)
+    one.command[:0] = launcher
     one.start()
     one.wait_log("ready: 2 worker")
     yield one
@@ -39,6 +42,12 @@ def daemon(tmp: Path) -> Iterator[Daemon]:
         wait_until(lambda: not alive(heir), "the end of the new one")
         assert not os.path.exists(one.addresses[0].path)
     one.stop()
+
+
+@pytest.fixture
+def daemon(tmp: Path) -> Iterator[Daemon]:
+    with upgradable(tmp) as one:
+        yield one
 
 
 def replace(daemon: Daemon, text: bytes) -> None:
@@ -92,3 +101,25 @@ def test_code_that_fails_changes_nothing(daemon: Daemon, tmp: Path) -> None:
     code(tmp / "app", "three")
     assert run("reload", "--pid", str(daemon.pid)).returncode == 0, "and a reload works as before"
     assert daemon.get("/version").json()["version"] == "three"
+
+
+def test_the_manager_follows(tmp: Path, manager: Manager) -> None:  # noqa: F811
+    """MAINPID by the old one, who was it; then the new one's word counts: watchdog, reload, stop."""
+    env = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "400000"}
+    # As systemd does: the watchdog's variable names the process.
+    with upgradable(tmp, env, ["sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh"]) as daemon:
+        old = str(daemon.pid)
+        manager.wait("READY")
+        manager.wait("WATCHDOG")
+        assert run("upgrade", "--pid", old).returncode == 0
+        told = manager.wait("MAINPID")
+        heir = wait_until(lambda: number(tmp / "pid", daemon.pid), "the new one's pid file")
+        assert (told["pid"], told["MAINPID"]) == (old, str(heir))
+        assert daemon.wait() == 0
+        assert "STOPPING" not in manager.messages[-1] and not manager.all("STOPPING"), "the service goes on"
+        wait_until(lambda: [one for one in manager.all("WATCHDOG") if one["pid"] == str(heir)], "its watchdog")
+        assert [one["pid"] for one in manager.all("READY")] == [old, str(heir)]
+        assert run("reload", "--pid", str(heir)).returncode == 0
+        assert [one["pid"] for one in manager.all("RELOADING")] == [str(heir)]
+        assert {one["pid"] for one in manager.messages[manager.messages.index(told) + 1:]} == {str(heir)}
+    assert [one["pid"] for one in manager.all("STOPPING")] == [str(heir)]
