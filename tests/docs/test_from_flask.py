@@ -113,6 +113,21 @@ def variables_with_limits(client: TestClient) -> None:
     assert (client.get("/b/1").json, client.get("/b/0").status_code) == ([1], 422)
 
 
+@row("own converters")
+def converters(client: TestClient) -> None:
+    from snacgi.routing import BaseConverter
+
+    class ListConverter(BaseConverter):
+        def to_python(self, value: str) -> Any:
+            return value.split("+")
+
+    snacgi.url_map.converters["list"] = ListConverter
+    try:
+        assert ask(client, lambda tags: tags, "/tags/<list:tags>", "/tags/a+b").json == ["a", "b"]
+    finally:
+        del snacgi.url_map.converters["list"]
+
+
 @row("their values")
 def values(client: TestClient) -> None:
     def annotated(user_id: int) -> list[int]:
@@ -318,6 +333,12 @@ def remote_addr(client: TestClient) -> None:
     assert ask(client, lambda: request.remote_addr, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).text == "192.0.2.7"
 
 
+@row("behind further proxies")
+def proxies(client: TestClient) -> None:
+    # What it does: tests/integration and tests/servers.
+    assert "`proxy.hops`" in ROWS["behind further proxies"] and "proxy.hops" in schema()
+
+
 @row("validation")
 def validation(client: TestClient) -> None:
     def annotated(page: int, item: Item) -> str:
@@ -438,6 +459,54 @@ def cookie(client: TestClient) -> None:
     assert ask(client, handler).headers["Set-Cookie"].startswith("a=b; ") and "Max-Age=60" in client.get("/x").headers["Set-Cookie"]
 
 
+@row("streamed answer")
+def streamed(client: TestClient) -> None:
+    def pieces() -> Iterator[str]:
+        yield "a"
+        yield "b"
+
+    async def waits() -> Any:
+        yield "c"
+        yield "d"
+
+    with client:
+        assert ask(client, lambda: pieces(), "/a").text == "ab"
+        assert ask(client, pieces, "/b").text == "ab"
+        assert ask(client, waits, "/c").text == "cd"
+
+
+@row("server-sent events")
+def events(client: TestClient) -> None:
+    answer = ask(client, lambda: snacgi.SSEResponse(iter(["one", "two"])))
+    assert (answer.mimetype, answer.text.count("data: ")) == ("text/event-stream", 2)
+
+
+@row("a file")
+def a_file(client: TestClient) -> None:
+    answer = ask(client, lambda: snacgi.send_file(__file__, as_attachment=True))
+    assert answer.data.startswith(b"# SPDX") and answer.headers["Content-Disposition"].startswith("attachment")
+
+
+@row("a file of a directory")
+def of_a_directory(client: TestClient) -> None:
+    here, name = os.path.split(os.path.abspath(__file__))
+    assert ask(client, lambda name: snacgi.send_from_directory(here, name), "/<path:name>", f"/{name}").data.startswith(b"# SPDX")
+    assert client.get("/none.py").status_code == 404
+
+
+@row("context in a stream")
+def context(client: TestClient) -> None:
+    def pieces() -> Iterator[str]:
+        yield request.path
+        yield g.user
+
+    def handler() -> Iterator[str]:
+        g.user = "Ada"
+        return pieces()
+
+    assert ask(client, handler).text == "/xAda"
+
+
 @row("numpy and frames")
 def arrays(client: TestClient) -> None:
     import pandas
@@ -454,6 +523,35 @@ class Colour(enum.Enum):
 def other_types(client: TestClient) -> None:
     value = [datetime.date(2030, 1, 31), uuid.UUID(int=7), decimal.Decimal("1.10"), Colour.RED, Item("n")]
     assert ask(client, lambda: value).json == ["2030-01-31", str(uuid.UUID(int=7)), "1.10", "red", {"name": "n", "price": 0.0}]
+
+
+OTHER_TYPES = """
+import snacgi
+from snacgi.testing import TestClient
+class Money: pass
+snacgi.json_default(lambda obj: "7 EUR" if isinstance(obj, Money) else NotImplemented)
+snacgi.get("/")(lambda: [Money()])
+print(TestClient().get("/").text, end="")
+"""
+OTHER_LIBRARY = """
+import json, snacgi
+from snacgi.testing import TestClient
+snacgi.json_dumps(lambda v, default: json.dumps(v, default=default, sort_keys=True))
+snacgi.get("/")(lambda: {"b": 2, "a": 1})
+print(TestClient().get("/").text, end="")
+"""
+
+
+@row("JSON of other types")
+def own_types(client: TestClient) -> None:
+    out = subprocess.run([os.environ.get("SN_PYTHON") or "/usr/bin/python3", "-c", OTHER_TYPES], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert out == '["7 EUR"]'
+
+
+@row("another JSON library")
+def another_library(client: TestClient) -> None:
+    out = subprocess.run([os.environ.get("SN_PYTHON") or "/usr/bin/python3", "-c", OTHER_LIBRARY], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert out == '{"a": 1, "b": 2}' and "python.json" in schema()
 
 
 @row("NaN")
