@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The supervisor's loop: signals, messages, deaths and what follows from them. One
- * thread. Rule of the crash loop: CRASH_LOOP deaths in a row, each of a worker that was
- * up for less than STABLE_MS, at a moment when no worker serves.
+ * thread. Rule of the crash loop: CRASH_LOOP deaths in a row, each of a worker that
+ * served for less than SERVED_MS, at a moment when no worker serves.
  */
 #include "server/supervisor.h"
 
@@ -27,7 +27,8 @@
 #define BACKOFF_MOST_MS 5000
 #define RELAY_MS 20
 #define TELL_AGAIN_MS 1000
-#define STABLE_MS 10000
+#define SERVED_MS 1000  /* who serves so long and dies is no sign that none ever will */
+#define STABLE_MS 10000 /* and so long, is replaced without a pause */
 #define CRASH_LOOP 10
 #define EXIT_NO_START 1
 #define EXIT_CRASH_LOOP 4
@@ -140,13 +141,14 @@ static void
 lost_worker(struct sn_supervisor *s, const struct sn_child *c, int status)
 {
 	struct sn_slot *slot = &s->now->slot[c->slot];
-	bool stable = c->ready_ms && sn_clock_ms() - c->ready_ms >= STABLE_MS;
+	int64_t served = c->ready_ms ? sn_clock_ms() - c->ready_ms : 0;
+	bool stable = served >= STABLE_MS;
 	if (!s->was_ready && !c->ready_ms && WIFEXITED(status)) {
 		/* the very first start: the configuration or the code is wrong, and said so above */
 		give_up(s, EXIT_NO_START);
 		return;
 	}
-	if (stable)
+	if (served >= SERVED_MS)
 		s->failures = 0;
 	if (sn_child_find(s, s->now, c->slot, SN_CHILD_SERVING)) {
 		put_off(slot); /* a successor that failed: the one that asked for it goes on */
@@ -154,9 +156,9 @@ lost_worker(struct sn_supervisor *s, const struct sn_child *c, int status)
 	}
 	s->failures++;
 	if (s->failures >= CRASH_LOOP && sn_child_count(s, s->now, SN_CHILD_SERVING) == 0) {
-		sn_log_error("GIVING UP: %u workers in a row ended within %d s and none serves; see their "
-		             "last lines above",
-		             s->failures, STABLE_MS / 1000);
+		sn_log_error("GIVING UP: %u workers in a row ended within %d s of service and none serves; "
+		             "see their last lines above",
+		             s->failures, SERVED_MS / 1000);
 		give_up(s, EXIT_CRASH_LOOP);
 		return;
 	}

@@ -25,6 +25,8 @@ TARGETS = ["/sync", "/async", "/pool", "/native/echo"]
 
 class Client(threading.Thread, ABC):
     by = "?"
+    targets = TARGETS
+    sizes = [0, 10, 1000, 20_000, 100_000]
 
     def __init__(self, books: Books, seed: int, end: threading.Event) -> None:
         super().__init__(daemon=True)
@@ -32,8 +34,8 @@ class Client(threading.Thread, ABC):
 
     def run(self) -> None:
         while not self.over.is_set():
-            target = self.random.choice(TARGETS)
-            size = self.random.choice([0, 10, 1000, 20_000, 100_000])
+            target = self.random.choice(self.targets)
+            size = self.random.choice(self.sizes)
             one = self.books.open(self.by, target, size)
             fill = chr(97 + one.number % 26) * size
             nonce = f"{self.random.getrandbits(64):016x}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -78,6 +79,22 @@ def test_crash_loop(snacgi: Snacgi, tmp: Path) -> None:
     assert "GIVING UP: 10 workers in a row" in log
     assert len(re.findall(r"worker \d+ was killed by signal 9", log)) == 10
     assert not os.path.exists(daemon.addresses[0].path)
+
+
+def test_no_end_while_they_serve_in_between(snacgi: Snacgi, tmp: Path) -> None:
+    """The only worker is killed more often in a row than a crash loop has deaths, but each has served."""
+    daemon = snacgi(supervisor=True, app=app(tmp / "app"), conf={"processes": 1})
+    killed: set[int] = set()
+    for n in range(1, 12):
+        wait_until(lambda: daemon.workers() and daemon.worker not in killed, "another worker")
+        assert daemon.get("/fine").json()["pid"] == daemon.worker
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() - begun > 1.1, "a second of service")
+        killed.add(daemon.worker)
+        os.kill(daemon.worker, signal.SIGKILL)
+        wait_until(lambda: len(re.findall(r"worker \d+ was killed by signal 9", daemon.log())) == n, "its death is noticed")
+    assert daemon.get("/fine").status == 200
+    assert "GIVING UP" not in daemon.log()
 
 
 def test_no_end_while_one_serves(snacgi: Snacgi, tmp: Path) -> None:
