@@ -141,7 +141,9 @@ class Response:
         headers: _HeaderSource = None,
         mimetype: Optional[str] = None,
         content_type: Optional[str] = None,
+        background: Optional[Callable[[], Any]] = None,
     ) -> None: ...
+    background: Optional[Callable[[], Any]]
     status_code: int
     status: str
     headers: Headers

@@ -3,6 +3,7 @@
 snacgipydir = $(pkgpylibdir)/snacgi
 dist_snacgipy_DATA = \
 	python/snacgi/__init__.py \
+	python/snacgi/_background.py \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
 	python/snacgi/_convert.py \

@@ -55,6 +55,8 @@ from .exceptions import RequestValidationError as RequestValidationError
 from .exceptions import abort as abort
 
 if TYPE_CHECKING:
+    from ._background import BackgroundTask as BackgroundTask
+    from ._background import BackgroundTasks as BackgroundTasks
     from ._globals import current_request as current_request
     from ._globals import g as g
     from ._globals import request as request
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "App",
+    "BackgroundTask",
+    "BackgroundTasks",
     "BadRequest",
     "Blueprint",
     "Body",
@@ -132,6 +136,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "BackgroundTask": "_background",
+    "BackgroundTasks": "_background",
     "BuildError": "_url",
     "SSEMessage": "_sse",
     "SSEResponse": "_sse",

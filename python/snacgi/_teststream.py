@@ -81,6 +81,7 @@ class Pieces:
                             " with async def")
         self._name, self._source, self._context = name, source, context
         self._asynchronous = is_async_source(source)
+        self.whole: bool = getattr(source, "whole", False)  #: it is one piece, with background work
         self._closed = False
         self._iterator: Any = None
         self._loop = loop

@@ -276,6 +276,8 @@ class TestClient:
             try:
                 pieces = content = Pieces(content, name, asynchronous, self._loop.get, context)
                 pieces.prime(request, int(head[8:11]))
+                if pieces.whole:  # its background work is done before the test goes on
+                    content = b"".join(pieces)
             except BaseException as exc:
                 if self.raise_server_exceptions and not isinstance(exc, HTTPException):
                     raise

@@ -197,6 +197,37 @@ def test_a_length_that_is_announced_is_held_to(start: Callable[..., Daemon], kin
                 conn.response()
 
 
+def test_background_work(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
+    """The answer is there, and others are answered, before the work is done."""
+    daemon = start()
+    gate = tmp / "gate"
+    with daemon.connect() as conn:
+        answer = conn.ask("GET", f"/{kind}/background?gate={gate}")
+        assert answer.text == "answered" and answer.header("Content-Length") == "8"
+        assert daemon.get("/plain").json() == {"plain": True}
+        assert conn.ask("GET", "/plain").json() == {"plain": True}
+        assert "later" not in str(notes.lines())
+        gate.touch()
+        notes.wait(f"later 2 /{kind}/background")
+    assert [line for line in notes.lines() if "later" in line] == [f"later {n} /{kind}/background" for n in (1, 2)]
+    assert daemon.get("/handed/background").text == "answered"
+    notes.wait("later 1 /handed/background")
+    assert daemon.get(f"/{kind}/background-fails").text == "answered"
+    daemon.wait_log(r"background_fails failed after its answer:\n")
+
+
+def test_background_work_is_waited_for_at_the_end(start: Callable[..., Daemon], notes: Notes, tmp: Path,
+                                                  kind: str) -> None:
+    daemon = start()
+    gate = tmp / "gate"
+    assert daemon.get(f"/{kind}/background?gate={gate}").text == "answered"
+    daemon.signal(signal.SIGTERM)
+    daemon.wait_log("SIGTERM|stopping")
+    gate.touch()
+    daemon.wait()
+    assert f"later 2 /{kind}/background" in notes.lines()
+
+
 def test_the_end_of_the_server_closes_generators(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start(conf={"timeouts": {"shutdown": 3.0}})
     unread = begin(daemon, f"/{kind}/endless")

@@ -21,7 +21,7 @@ EXTRA_DIST += \
 	tests/python/test_request.py \
 	tests/python/test_response.py \
 	tests/python/test_stream.py \
-	tests/python/test_response.py tests/python/test_sse.py tests/python/test_streams.py \
+	tests/python/test_response.py tests/python/test_background.py tests/python/test_sse.py tests/python/test_streams.py \
 	tests/python/test_routing.py \
 	tests/python/test_typed.py tests/extra/test_typed.py \
 	tests/python/test_rules.py \

@@ -279,6 +279,22 @@ stream_body(struct sn_response *res, PyObject *value, PyObject *headers, PyObjec
 	return 0;
 }
 
+/* What is to be done after the answer is done when its source is closed; so a whole body, too, is
+ * given piece by piece, though its length is known. */
+static int
+background_body(struct sn_response *res, struct sn_pyresponse *r, PyObject **source)
+{
+	static PyObject *slot;
+	PyObject *wrap = sn_pycore_lazy(&slot, "snacgi._background", "source_of");
+	PyObject *wrapped = wrap ? PyObject_CallFunctionObjArgs(wrap, r->source ? r->source : r->body, r->background, NULL) : NULL;
+	int rc = wrapped ? stream_body(res, wrapped, r->source ? r->headers : NULL, source) : -1;
+
+	if (rc == 0 && !r->source)
+		res->length = PyBytes_GET_SIZE(r->body);
+	Py_XDECREF(wrapped);
+	return rc;
+}
+
 static int
 response_body(struct sn_response *res, struct sn_pyresponse *r, PyObject *hidden, PyObject **source)
 {
@@ -286,6 +302,8 @@ response_body(struct sn_response *res, struct sn_pyresponse *r, PyObject *hidden
 		res->status = r->status;
 	if (add_headers(res, r->headers, hidden) < 0)
 		return -1;
+	if (sn_unlikely(r->background != NULL))
+		return background_body(res, r, source);
 	if (sn_unlikely(r->source != NULL))
 		return stream_body(res, r->source, r->headers, source);
 	return bytes_body(res, r->body);

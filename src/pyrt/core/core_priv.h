@@ -112,6 +112,7 @@ struct sn_pyresponse {
 	PyObject_HEAD
 	PyObject *body;    /* bytes; never NULL */
 	PyObject *source;  /* what its pieces come from; NULL: `body` is the body */
+	PyObject *background; /* to be done after the answer; NULL: nothing */
 	PyObject *headers; /* Headers */
 	PyObject *dict;
 	PyObject *weakrefs;

@@ -155,6 +155,24 @@ set_type(struct sn_pyresponse *self, PyObject *mimetype, PyObject *content_type)
 	return rc;
 }
 
+static PyObject *
+get_background(PyObject *obj, void *arg SN_UNUSED)
+{
+	return Py_NewRef(SELF(obj)->background ? SELF(obj)->background : Py_None);
+}
+
+static int
+set_background(PyObject *obj, PyObject *value, void *arg SN_UNUSED)
+{
+	if (value && value != Py_None && !PyCallable_Check(value)) {
+		PyErr_Format(PyExc_TypeError, "background must be a BackgroundTask, BackgroundTasks or a function "
+		             "without arguments, not %.100s", Py_TYPE(value)->tp_name);
+		return -1;
+	}
+	Py_XSETREF(SELF(obj)->background, value && value != Py_None ? Py_NewRef(value) : NULL);
+	return 0;
+}
+
 /* ---- life ----------------------------------------------------------------- */
 
 static PyObject *
@@ -175,13 +193,13 @@ response_new(PyTypeObject *type, PyObject *args SN_UNUSED, PyObject *kwargs SN_U
 static int
 response_init(PyObject *obj, PyObject *args, PyObject *kwargs)
 {
-	static char *names[] = { SN_KW("response"), SN_KW("status"), SN_KW("headers"), SN_KW("mimetype"), SN_KW("content_type"), NULL };
+	static char *names[] = { SN_KW("response"), SN_KW("status"), SN_KW("headers"), SN_KW("mimetype"), SN_KW("content_type"), SN_KW("background"), NULL };
 	PyObject *source = Py_None, *status = Py_None, *headers = Py_None;
-	PyObject *mimetype = Py_None, *content_type = Py_None;
+	PyObject *mimetype = Py_None, *content_type = Py_None, *background = Py_None;
 	struct sn_pyresponse *self = SELF(obj);
 
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOO:Response", names, &source, &status, &headers,
-	                                 &mimetype, &content_type))
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOOOO:Response", names, &source, &status, &headers,
+	                                 &mimetype, &content_type, &background))
 		return -1;
 	if (status != Py_None) {
 		int code = sn_answer_status(status);
@@ -189,7 +207,7 @@ response_init(PyObject *obj, PyObject *args, PyObject *kwargs)
 			return -1;
 		self->status = code;
 	}
-	if (take_body(self, source) < 0)
+	if (take_body(self, source) < 0 || set_background(obj, background, NULL) < 0)
 		return -1;
 	if (sn_header_list_extend(self->headers, headers) < 0)
 		return -1;
@@ -201,6 +219,7 @@ response_traverse(PyObject *obj, visitproc visit, void *arg)
 {
 	Py_VISIT(SELF(obj)->dict);
 	Py_VISIT(SELF(obj)->source);
+	Py_VISIT(SELF(obj)->background);
 	return 0;
 }
 
@@ -209,6 +228,7 @@ response_clear(PyObject *obj)
 {
 	Py_CLEAR(SELF(obj)->dict);
 	Py_CLEAR(SELF(obj)->source);
+	Py_CLEAR(SELF(obj)->background);
 	return 0;
 }
 
@@ -507,6 +527,7 @@ static PyGetSetDef response_getset[] = {
 	{ "content_type", get_content_type, set_content_type, "The Content-Type header.", NULL },
 	{ "mimetype", get_mimetype, set_mimetype, "The Content-Type without parameters.", NULL },
 	{ "content_length", get_content_length, NULL, "The body's size in bytes; None when it is streamed.", NULL },
+	{ "background", get_background, set_background, "What is done after the answer: a callable, or None.", NULL },
 	{ "response", get_response, set_response, "What the body's pieces come from.", NULL },
 	{ "is_streamed", get_is_streamed, NULL, "True when the body comes in pieces, its length unknown.", NULL },
 	{ "json", get_json, NULL, "The body parsed as JSON.", NULL },
@@ -517,10 +538,12 @@ static PyGetSetDef response_getset[] = {
 PyTypeObject sn_pyresponse_type = {
 	PyVarObject_HEAD_INIT(NULL, 0)
 	.tp_name = "snacgi.Response",
-	.tp_doc = "Response(response=None, status=None, headers=None, mimetype=None, content_type=None)\n--\n\n"
+	.tp_doc = "Response(response=None, status=None, headers=None, mimetype=None, content_type=None,\n"
+	          "background=None)\n--\n\n"
 	          "An answer with everything said: `response` is the body (str, sent as UTF-8, bytes, or\n"
 	          "an iterable of these, sent piece by piece if it is no list), `status` 404, '404 Not Found' or an HTTPStatus, `headers` a dict or\n"
-	          "a list of pairs. The type is text/html; charset=utf-8 unless told. As in Flask.",
+	          "a list of pairs. The type is text/html; charset=utf-8 unless told. As in Flask.\n"
+	          "`background` is called when the answer is out, as in Starlette.",
 	.tp_basicsize = sizeof(struct sn_pyresponse),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
 	.tp_new = response_new,

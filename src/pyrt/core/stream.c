@@ -133,7 +133,7 @@ void
 sn_pystream_close(struct sn_pystream *s)
 {
 	if (sn_stream_close(s->source, s->iterator) < 0)
-		sn_pyanswer_log(s->req, s->name, "could not close its stream");
+		sn_pyanswer_log(s->req, s->name, "failed after its answer");
 }
 
 /* ---- out ------------------------------------------------------------------------ */

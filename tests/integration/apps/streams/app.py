@@ -7,7 +7,7 @@ import os
 import time
 
 import snacgi
-from snacgi import Response, abort, current_request, g, get
+from snacgi import BackgroundTask, BackgroundTasks, Response, abort, current_request, g, get
 
 WHERE = os.environ.get("STREAMS_LOG")
 variable = contextvars.ContextVar("variable", default="unset")
@@ -202,6 +202,51 @@ class Source:
 @get("/sync/source")
 def source(request):
     return Response(Source())
+
+
+def later(what, gate=None):
+    if gate:
+        wait_for(gate)
+    note(f"later {what} {current_request.path}")
+
+
+async def later_async(what, gate=None):
+    while gate and not os.path.exists(gate):
+        await asyncio.sleep(0.005)
+    note(f"later {what} {current_request.path}")
+
+
+@get("/sync/background")
+def background(request):
+    tasks = BackgroundTasks()
+    tasks.add_task(later, 1, request.args.get("gate"))
+    tasks.add_task(later_async, 2)
+    return Response("answered", background=tasks)
+
+
+@get("/async/background")
+async def async_background(request):
+    tasks = BackgroundTasks([BackgroundTask(later_async, 1, request.args.get("gate"))])
+    tasks.add_task(later, 2)
+    return Response("answered", background=tasks)
+
+
+@get("/handed/background")
+async def handed_background(request):
+    return Response("answered", background=BackgroundTask(later, 1))
+
+
+@get("/sync/background-fails")
+def background_fails(request):
+    return Response("answered", background=BackgroundTask(abort, 418))
+
+
+@get("/async/background-fails")
+async def async_background_fails(request):
+    async def fail():
+        raise KeyError("later")
+
+    return Response("answered", background=fail)
 
 
 # ---- until the client leaves, or the server stops ----------------------------------
