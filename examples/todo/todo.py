@@ -36,8 +36,8 @@ todos = Blueprint("todos", __name__, url_prefix="/todos")
 
 def connect() -> sqlite3.Connection:
     # Autocommit: transactions are where the code says BEGIN. Who finds the database locked
-    # waits for the writer, 10 s at most.
-    db = sqlite3.connect(DATABASE, timeout=10, isolation_level=None)
+    # waits for the writer, 30 s at most; a request may take 60.
+    db = sqlite3.connect(DATABASE, timeout=30, isolation_level=None)
     db.row_factory = sqlite3.Row
     return db
 

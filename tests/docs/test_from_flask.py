@@ -494,6 +494,19 @@ def of_a_directory(client: TestClient) -> None:
     assert client.get("/none.py").status_code == 404
 
 
+@row("work after the answer")
+def after_the_answer(client: TestClient) -> None:
+    done: list[str] = []
+
+    tasks = snacgi.BackgroundTasks()
+    for name in "bc":
+        tasks.add_task(done.append, name)
+    with client:
+        assert ask(client, lambda: Response("sent", background=snacgi.BackgroundTask(done.append, "a")), "/a").text == "sent"
+        assert ask(client, lambda: Response("sent", background=tasks), "/b").text == "sent"
+    assert done == ["a", "b", "c"]
+
+
 @row("context in a stream")
 def context(client: TestClient) -> None:
     def pieces() -> Iterator[str]:

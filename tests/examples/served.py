@@ -19,6 +19,8 @@ def copied(name: str, tmp: Path) -> Path:
     """The example in a folder of its own, with what its Makefile makes."""
     folder = tmp / name
     shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("*.so", "*.la", "*.lo", "*.o", ".*", "__pycache__"))
+    for path in (folder, *folder.iterdir()):  # a distributed tree may be read-only
+        path.chmod(0o755)
     for made in (BUILD / "examples" / name).glob("*.so"):
         shutil.copy(made, folder)
     return folder

@@ -108,6 +108,7 @@ def test_a_program_with_the_library(app: Any, tmp_path: Path) -> None:
     assert out.returncode == 0, out.stdout
     assert "warning" not in out.stdout
     shutil.copytree(AT["source"] / "examples" / "analysis", tmp_path / "analysis", ignore=shutil.ignore_patterns("*.so", "*.la", "*.lo"))
+    (tmp_path / "analysis").chmod(0o755)
     out = subprocess.run(["make", "-C", str(tmp_path / "analysis")], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert out.returncode == 0 and "warning" not in out.stdout, out.stdout
     process, path = app(work / "hello")
