@@ -20,7 +20,7 @@ from _snacgi import Request, Response
 from ._hooks import Scope, app_scope, find_error_handler, is_async, takes
 from ._routing import Route
 from ._streaming import AsyncGuarded, Guarded, is_async_source, is_streamed
-from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound
+from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, answer_of
 
 _log = logging.getLogger("snacgi")
 
@@ -310,6 +310,9 @@ class _Pipeline:
     async def rescue(self, request: Request, exc: Exception) -> tuple[Any, Optional[BaseException]]:
         """(the answer, the exception when nobody has handled it); or raises it."""
         handler = find_error_handler(exc, self.scopes)
+        if handler is None:
+            exc = answer_of(exc) or exc  # Werkzeug's
+            handler = find_error_handler(exc, self.scopes)
         if handler is not None:
             return await self.handled(handler, request, exc), None
         if isinstance(exc, HTTPException):

@@ -23,13 +23,22 @@ class AwaitableBool(int):
 
 
 class MultiDict(dict[str, str]):
-    """``d[key]`` is the first value; ``getlist`` gives all. Do not change it."""
+    """``d[key]`` is the first value; ``getlist`` gives all. Do not change it.
+
+    A key that is missing is a BadRequestKeyError, which is a KeyError, and 400 when nobody
+    catches it.
+    """
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__()
         self._pairs = list(pairs)
         for key, value in self._pairs:
             self.setdefault(key, value)
+
+    def __missing__(self, key: str) -> str:
+        from .exceptions import BadRequestKeyError  # imports the core, which imports this
+
+        raise BadRequestKeyError(key)
 
     def get(
         self, key: str, default: Any = None, type: Optional[Callable[[str], Any]] = None
@@ -57,6 +66,15 @@ class MultiDict(dict[str, str]):
             except ValueError:
                 pass
         return values
+
+    def items(self, multi: bool = False) -> Any:
+        """(key, first value) for each key; with ``multi`` every pair in its order."""
+        return list(self._pairs) if multi else super().items()
+
+    def listvalues(self) -> Iterator[list[str]]:
+        """Every value, for each key."""
+        for key in self:
+            yield self.getlist(key)
 
     def lists(self) -> Iterator[tuple[str, list[str]]]:
         """(key, every value) for each key."""

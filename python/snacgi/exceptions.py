@@ -7,6 +7,7 @@ JSON or as a small HTML page, by the request's Accept header. Nothing is logged.
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Iterable, Mapping, NoReturn, Optional, Union
 
 from _snacgi import Response
@@ -102,6 +103,17 @@ class BadRequest(HTTPException):
 
     code = 400
     description = "The server could not understand the request."
+
+
+class BadRequestKeyError(BadRequest, KeyError):
+    """400: a key that is not among the request's args, headers, form, files or cookies. A
+    KeyError as well."""
+
+    def __init__(self, arg: Optional[str] = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.args = () if arg is None else (arg,)
+        if arg is not None and self.description is BadRequest.description:
+            self.description = f"the request has no {arg!r}"
 
 
 class ClientDisconnected(BadRequest):
@@ -405,8 +417,29 @@ class HTTPVersionNotSupported(HTTPException):
 default_exceptions: dict[int, type[HTTPException]] = {
     cls.code: cls
     for cls in list(globals().values())
-    if isinstance(cls, type) and issubclass(cls, HTTPException) and cls.code is not None
+    if isinstance(cls, type) and issubclass(cls, HTTPException) and "code" in cls.__dict__ and cls.code is not None
 }
+
+
+def answer_of(exc: BaseException) -> Optional[HTTPException]:
+    """The exception as an answer: itself, or one of Werkzeug's as the like of this module's;
+    None when it is a failure."""
+    if isinstance(exc, HTTPException):
+        return exc
+    foreign = sys.modules.get("werkzeug.exceptions")
+    if foreign is None or not isinstance(exc, foreign.HTTPException):
+        return None
+    if exc.response is not None:
+        theirs = exc.response
+        return HTTPException(response=Response(theirs.get_data(), theirs.status, theirs.headers.to_wsgi_list()))
+    if not isinstance(exc.code, int):
+        return None
+    if isinstance(exc, KeyError):
+        return BadRequestKeyError(exc.args[0] if exc.args else None)
+    headers = [pair for pair in exc.get_headers() if pair[0] != "Content-Type"]
+    made = default_exceptions.get(exc.code, HTTPException)(description=exc.description, headers=headers)
+    made.code = exc.code
+    return made
 
 
 def _text(part: Any) -> Any:

@@ -33,7 +33,7 @@ from ._liferun import Life
 from ._loop import new_loop
 from ._testrequest import CookieJar, body_of
 from ._teststream import Pieces
-from .exceptions import HTTPException
+from .exceptions import answer_of
 
 __all__ = ["TestClient", "TestResponse"]
 
@@ -279,7 +279,7 @@ class TestClient:
                 if pieces.whole:  # its background work is done before the test goes on
                     content = b"".join(pieces)
             except BaseException as exc:
-                if self.raise_server_exceptions and not isinstance(exc, HTTPException):
+                if self.raise_server_exceptions and answer_of(exc) is None:
                     raise
                 head, content = _snacgi.answer(request, exc, name)
         lines = [line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if line]
@@ -312,10 +312,8 @@ class TestClient:
                 result, context = self._loop.run(_with_context(call(*args)))
                 return name, result, context, True
             return name, context.run(call, *args), context, False
-        except HTTPException as exc:
-            return name, exc, context, False
         except BaseException as exc:
-            if self.raise_server_exceptions:
+            if self.raise_server_exceptions and answer_of(exc) is None:
                 raise
             return name, exc, context, False
 

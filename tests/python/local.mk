@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/python/conftest.py \
 	tests/python/mypy.ini \
 	tests/python/test_answer.py \
+	tests/python/test_bad_input.py \
 	tests/python/ported.py tests/python/test_ported.py \
 	tests/python/test_blueprint.py \
 	tests/python/test_client.py \

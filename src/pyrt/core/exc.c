@@ -81,29 +81,33 @@ printable(PyObject *text)
 
 /* ---- HTTPException ---------------------------------------------------------- */
 
-/* 1: an exception that is an answer; 0: not; never an exception. */
-static int
-is_http(PyObject *value)
+/* New reference: the exception that is an answer, Werkzeug's as ours; NULL: it is none. Never
+ * an exception. */
+static PyObject *
+http_of(PyObject *value)
 {
-	static PyObject *class_slot;
-	PyObject *class = sn_pycore_lazy(&class_slot, "snacgi.exceptions", "HTTPException");
-	int rc = class && value ? PyObject_IsInstance(value, class) : 0;
+	static PyObject *slot;
+	PyObject *function = value ? sn_pycore_lazy(&slot, "snacgi.exceptions", "answer_of") : NULL;
+	PyObject *found = function ? PyObject_CallOneArg(function, value) : NULL;
 
-	if (rc < 0 || !class)
+	if (!found)
 		PyErr_Clear();
-	return rc > 0;
+	if (found == Py_None)
+		Py_CLEAR(found);
+	return found;
 }
 
 bool
 sn_pyanswer_is_http(void)
 {
 	struct taken e;
-	bool http;
+	PyObject *http;
 
 	take(&e);
-	http = is_http(e.value);
+	http = http_of(e.value);
+	Py_XDECREF(http);
 	PyErr_Restore(e.type, e.value, e.tb);
-	return http;
+	return http != NULL;
 }
 
 /* An error's answer is no stream: that may fail in its turn. */
@@ -266,16 +270,19 @@ void
 sn_pyanswer_exception(struct sn_response *res, const char *name)
 {
 	struct taken e, second;
+	PyObject *http;
 
 	take(&e);
 	sn_response_reset(res);
-	if (!is_http(e.value)) {
+	http = http_of(e.value);
+	if (!http) {
 		answer_failure(res, &e, name);
-	} else if (answer_http(res, e.value, name) < 0) {
+	} else if (answer_http(res, http, name) < 0) {
 		take(&second);
 		answer_failure(res, &second, name);
 		drop(&second);
 	}
+	Py_XDECREF(http);
 	drop(&e);
 	PyErr_Clear();
 }

@@ -182,7 +182,7 @@ header_subscript(PyObject *self, PyObject *key, find_fn *find)
 	PyObject *found = find(self, key);
 
 	if (!found && !PyErr_Occurred())
-		PyErr_SetObject(PyExc_KeyError, key);
+		sn_pycore_raise("BadRequestKeyError", Py_NewRef(key));
 	return found;
 }
 
