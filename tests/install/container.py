@@ -32,9 +32,9 @@ class Unreachable(Exception):
     """There is no tree to work in."""
 
 
-def shell(script: str, patience: float = 900, **more: object) -> str:
+def shell(script: str, patience: float = 900, alone: bool = True, **more: object) -> str:
     """In a mount name space of its own: what it mounts goes with it."""
-    done = subprocess.run(["unshare", "--mount", "sh", "-euc", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run([*(["unshare", "--mount"] if alone else []), "sh", "-euc", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=patience, **more)  # type: ignore[call-overload]
     assert done.returncode == 0, f"{script}\n{done.stdout[-6000:]}"
     return str(done.stdout)
@@ -62,12 +62,14 @@ class Build:
         if image not in self.bases:
             tree = self.work / "base"
             try:
+                # A sandbox may forbid what the trees need, to root too.
+                subprocess.run(["unshare", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", str(self.work)], check=True, timeout=60)
                 done = subprocess.run(["debootstrap", "--variant=minbase", SUITES[image], str(tree)], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
-            except (OSError, subprocess.TimeoutExpired) as error:
+            except (OSError, subprocess.SubprocessError) as error:
                 raise Unreachable(repr(error)) from None
             if done.returncode != 0:
-                raise Unreachable(done.stdout[-500:])
+                raise Unreachable(done.stdout[-500:].strip())
             self.bases[image] = tree
         return self.bases[image]
 
@@ -151,9 +153,9 @@ def in_a_prefix(build: Build, steps: Path) -> None:
     prefix, venv, lock = build.work / "prefix", build.work / "venv", build.contexts["app"] / "requirements.lock"
     env = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(build.contexts["app"])}
     for words in (["build", str(build.contexts[""]), str(prefix)], ["venv", str(lock), str(venv)]):
-        shell(shlex.join([str(steps), *words]), env=env)
+        shell(shlex.join([str(steps), *words]), alone=False, env=env)
     out = shell(shlex.join([str(prefix / "bin" / "snacgi"), "request", "--python-dir", str(build.contexts["app"] / "python"),
-                            "--venv", str(venv), "GET", "/word"]))
+                            "--venv", str(venv), "GET", "/word"]), alone=False)
     assert "locked" in out, out
 
 
