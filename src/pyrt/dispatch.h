@@ -41,7 +41,8 @@ struct sn_pystream;
 /* Takes what an async handler has returned, an answer in pieces from a sync source: the workers
  * ask for them, in `context`. Needs the GIL. */
 void sn_dispatch_adopt(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context);
-/* It is too late for answers in pieces: they are cut, and their sources closed. Without the GIL. */
+/* It is too late for answers in pieces: they are cut, and their sources closed; and for bodies
+ * in pieces: their requests are answered 503. Without the GIL. */
 void sn_dispatch_cut_streams(struct sn_dispatch *d);
 
 /* ---- stuck.c: handlers that do not return ---- */

@@ -347,8 +347,10 @@ sn_dispatch_cut_streams(struct sn_dispatch *d)
 {
 	if (atomic_exchange(&d->streams.cutting, true))
 		return;
-	if (d->readers)
+	if (d->readers) {
 		sn_dispatch_cut_streams(d->readers);
+		sn_dispatch_refuse_all(d->readers); /* who waits for bytes is told, and cleans up */
+	}
 	pthread_mutex_lock(&d->streams.open_lock);
 	for (struct sn_syncstream *ss = d->streams.open; ss; ss = ss->open_next) {
 		struct sn_request *req = ss->s->req;
