@@ -85,6 +85,7 @@ struct sn_exchange {
 	struct sn_outq out;
 	uint64_t body_sent;
 	int64_t body_left;           /* of an announced length; -1: unknown */
+	int64_t made_ms;             /* of a streamed one: its handler last gave something, or was last let go on */
 	bool body_none;              /* HEAD, 204, 304: body bytes are dropped */
 	struct sn_request *room_req; /* whose executor waits for room; it holds a reference */
 	void (*room)(struct sn_request *, void *);
@@ -297,6 +298,8 @@ void sn_early_cut(struct sn_exchange *x);
 int64_t sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep);
 /* io: answers for an executor that is late, or sets the timer for the next look. */
 void sn_timeout_look(struct sn_exchange *x);
+/* io: cuts a streamed answer whose handler has long given nothing, or sets the timer. */
+void sn_timeout_stream(struct sn_exchange *x);
 /* io: Python does not run any more: answers for it. */
 void sn_timeout_python_hangs(struct sn_exchange *x);
 

@@ -37,7 +37,7 @@ struct sn_context {
 	unsigned nio;
 	struct sn_wire_limits wire_limits;
 	struct { /* milliseconds; 0: none */
-		int64_t read, queue, request, write, idle, slow;
+		int64_t read, queue, request, stream, write, idle, slow;
 	} ms;
 	uint64_t id_seed;
 	int access_fd; /* -1: no access log */

@@ -392,6 +392,8 @@ on_timer(struct sn_timer *t)
 		sn_exchange_reject(x, 408, "the request did not arrive in time");
 	else if (state == SN_EX_RUNNING)
 		sn_timeout_look(x);
+	else if (state == SN_EX_STREAMING)
+		sn_timeout_stream(x);
 	sn_conn_after(c);
 }
 

@@ -111,6 +111,7 @@ sn_sink_room(struct sn_exchange *x)
 		arg = x->room_arg;
 		req = x->room_req;
 		x->room = NULL;
+		x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms(); /* its time begins */
 	}
 	leave(c);
 	if (room)
@@ -353,6 +354,7 @@ sink_start(struct sn_request *req, struct sn_response *res)
 	}
 	begin_answer(x, res, len, suppress);
 	x->body_sent = 0;
+	x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
 	if (rc == 0)
 		rc = sn_out_framed(c, &x->out, out.data, out.len, req->wire_id, NULL, NULL);
 	if (rc == 0)
@@ -394,6 +396,7 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 		if (rc == 0)
 			rc = sn_out_flush(c);
 		x->body_sent += len;
+		x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
 	}
 	bool full = blank ? !has_room(x) : x->out.bytes > c->io->ctx->conf->limits.send_buffer;
 	settle(x, rc);

@@ -2,8 +2,9 @@
  *
  * The time of a request that was handed to an executor: its turn must come within
  * timeouts.queue (else 503, and it never runs), then its handler answer within
- * timeouts.request or its route's own time (else 504). One timer, the exchange's,
- * looks after both, and tells of handlers that are slow (log.slow). I/O threads only.
+ * timeouts.request or its route's own time (else 504), and a streamed answer go on within
+ * timeouts.stream. One timer, the exchange's, looks after them, and tells of handlers that
+ * are slow (log.slow). I/O threads only.
  */
 #include "base/log.h"
 #include "server/conn_priv.h"
@@ -20,6 +21,8 @@ sn_timeout_first_look(const struct sn_context *ctx, const struct sn_endpoint *ep
 	int64_t first = handling_ms(ctx, ep);
 	if (ctx->ms.queue < first)
 		first = ctx->ms.queue;
+	if (ctx->ms.stream < first)
+		first = ctx->ms.stream; /* it may be streaming by then */
 	return ctx->ms.slow && ctx->ms.slow < first ? ctx->ms.slow : first;
 }
 
@@ -102,6 +105,39 @@ sn_timeout_look(struct sn_exchange *x)
 		end_handling(x, req);
 	else
 		sn_wheel_set(&c->io->wheel, &x->timer, due);
+out:
+	sn_request_unref(req);
+}
+
+/* The time counts while the handler could give something: not while it waits for the peer, which
+ * timeouts.write looks after, nor for a body that is pulled, which is asked for. */
+void
+sn_timeout_stream(struct sn_exchange *x)
+{
+	struct sn_conn *c = x->conn;
+	const struct sn_context *ctx = c->io->ctx;
+	int64_t now = c->io->now_ms;
+	sn_conn_lock(c);
+	struct sn_request *req = x->state == SN_EX_STREAMING && x->req ? sn_request_ref(x->req) : NULL;
+	bool waits = x->room || x->pull;
+	int64_t made = x->made_ms;
+	sn_conn_unlock(c);
+	if (!req)
+		goto out;
+	if (waits || now - made < ctx->ms.stream) {
+		sn_wheel_set(&c->io->wheel, &x->timer, (waits ? now : made) + ctx->ms.stream);
+		goto out;
+	}
+	atomic_fetch_or_explicit(&req->marks, SN_MARK_TIMEOUT, memory_order_relaxed);
+	sn_log_for(SN_LOG_WARNING, req->id, "%s %s: nothing more of its answer from %s within "
+	           "timeouts.stream; the connection is cut", req->method_name, req->path.path,
+	           req->endpoint ? req->endpoint->name : "?");
+	sn_conn_sink.cut(req);
+	sn_conn_lock(c);
+	bool others = c->fd >= 0; /* else the end of the connection tells the handler */
+	sn_conn_unlock(c);
+	if (others)
+		sn_exchange_cancel(x, req);
 out:
 	sn_request_unref(req);
 }

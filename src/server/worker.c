@@ -177,6 +177,7 @@ sn_worker_prepare(struct sn_worker **out, const struct sn_conf *conf,
 	ctx->ms.read = sn_clock_ms_of(conf->timeouts.read);
 	ctx->ms.queue = sn_clock_ms_of(conf->timeouts.queue);
 	ctx->ms.request = sn_clock_ms_of(conf->timeouts.request);
+	ctx->ms.stream = sn_clock_ms_of(conf->timeouts.stream);
 	ctx->ms.write = sn_clock_ms_of(conf->timeouts.write);
 	ctx->ms.idle = sn_clock_ms_of(conf->timeouts.idle);
 	ctx->ms.slow = sn_clock_ms_of(conf->log.slow);

@@ -228,6 +228,26 @@ def test_background_work_is_waited_for_at_the_end(start: Callable[..., Daemon], 
     assert f"later 2 /{kind}/background" in notes.lines()
 
 
+def test_a_handler_that_falls_silent_is_cut(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
+    """It is; one that waits for its reader is not."""
+    daemon = start(conf={"timeouts": {"stream": 1.0}})
+    unread = begin(daemon, f"/{kind}/large?n=100&id=1")
+    head = unread.read(8)
+    for target in (f"/{kind}/gate?gate={tmp}/never", f"/native/gated?size=10&gate={tmp}"):
+        with begin(daemon, target) as conn:
+            with pytest.raises(Closed) as caught:
+                conn.response()
+        assert b"\r\n\r\n" in caught.value.got
+    daemon.wait_log(f"GET /{kind}/gate: nothing more of its answer from app.* within timeouts.stream")
+    daemon.wait_log("GET /native/gated: nothing more of its answer from")
+    notes.wait(f"teardown /{kind}/gate " + ("HandlerTimeout" if kind == "sync" else "CancelledError"))
+    (tmp / "open").touch()
+    unread.buffer[:0] = head
+    assert len(unread.response().body) == 10_000_000
+    unread.close()
+    assert daemon.get("/plain").json() == {"plain": True}
+
+
 def test_the_end_of_the_server_closes_generators(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start(conf={"timeouts": {"shutdown": 3.0}})
     unread = begin(daemon, f"/{kind}/endless")
