@@ -37,7 +37,7 @@ class Monkeys:
         self.turn = 0
         self.deeds = [self.kill_worker] * 3 + [self.stop_worker] * 3 + [self.reload] * 6 + [self.reload_broken] + [
             self.recycle] * 3 + [self.kill_pool] * 3 + [self.kill_helper] + [self.reopen] + [self.front_reload] * 2 + [
-            self.front_kill] + [self.few_files] + [self.little_memory] + [self.full_disk] * 2 + [self.kill_supervisor]
+            self.front_kill] + [self.front_stop] + [self.few_files] + [self.little_memory] + [self.full_disk] * 2 + [self.kill_supervisor]
 
     def one(self) -> str:
         deed = self.random.choice(self.deeds)
@@ -156,14 +156,17 @@ class Monkeys:
         it.ended = time.monotonic() + 0.2
 
     def kill_supervisor(self) -> None:
-        """And start it again, as a service manager does; nothing of the old one may be left."""
+        """And start it again, as a service manager does; nothing of the old one may be left. It is let be
+        until all its workers serve: one that fails at the very first start ends the whole, by promise."""
         family = descendants(self.daemon.pid)
         self.killed |= set(self.daemon.workers())
         it = self.books.disturb("supervisor", set(self.daemon.workers()))
         self.daemon.signal(signal.SIGKILL)
         self.daemon.wait()
         wait_until(lambda: not [pid for pid in family if alive(pid)], "the end of its family")
+        starts = self.daemon.log().count("ready: 2 worker")
         self.daemon.start()
+        wait_until(lambda: self.daemon.log().count("ready: 2 worker") > starts, "all its workers")
         it.ended = time.monotonic() + 0.1
 
     # -- the front server
@@ -171,6 +174,16 @@ class Monkeys:
     def front_reload(self) -> None:
         self.books.disturb("front reload").ended = time.monotonic()
         self.nginx.send_signal(signal.SIGHUP)
+
+    def front_stop(self) -> None:
+        """It neither sends nor takes anything for a while; nobody has an excuse by that."""
+        workers = children(self.nginx.pid)
+        if workers:
+            pid = self.random.choice(workers)
+            self.books.disturb("front stopped", {pid}).ended = time.monotonic()
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.random.uniform(0.1, 1.5))
+            os.kill(pid, signal.SIGCONT)
 
     def front_kill(self) -> None:
         workers = children(self.nginx.pid)
