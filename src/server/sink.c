@@ -473,6 +473,7 @@ sink_cut(struct sn_request *req)
 		settle(x, SN_EINVAL);
 	else
 		leave(c);
+	sn_sink_room(x); /* who waits is told now: where others share the connection it may stay */
 }
 
 static void

@@ -258,6 +258,19 @@ def test_the_end_of_the_server_closes_generators(start: Callable[..., Daemon], n
     unread.close()
 
 
+def test_the_end_of_the_server_closes_those_of_one_connection(start: Callable[..., Daemon], notes: Notes,
+                                                              kind: str) -> None:
+    daemon = start(conf={"timeouts": {"shutdown": 3.0}})
+    with daemon.connect() as unread:
+        for rid in (1, 2):
+            unread.send(request(environ("GET", f"/{kind}/endless"), b"", rid, True))
+        unread.read(1000)
+        notes.wait("began endless", 2)
+        daemon.signal(signal.SIGTERM)
+        daemon.wait()
+    notes.wait("closed endless", 2)
+
+
 def test_what_streams_is_finished_before_the_end(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start()
     conn = begin(daemon, f"/{kind}/large?n=100&id=1")

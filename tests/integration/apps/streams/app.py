@@ -254,6 +254,7 @@ async def async_background_fails(request):
 
 @get("/sync/endless")
 def endless(request):
+    note("began endless")
     try:
         while True:
             yield b"x" * 1000
@@ -265,6 +266,7 @@ def endless(request):
 
 @get("/async/endless")
 async def async_endless(request):
+    note("began endless")
     try:
         while True:
             yield b"x" * 1000
