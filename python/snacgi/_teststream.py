@@ -106,10 +106,12 @@ class Pieces:
         if request.method == "HEAD" or status in (204, 304):
             self.close()
             return
+        first = []  # apart: what is in self._first comes again
         for piece in self:
-            self._first.append(piece)
+            first.append(piece)
             if piece:
                 break
+        self._first = first
 
     def __iter__(self) -> Iterator[bytes]:
         return self
