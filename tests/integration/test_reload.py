@@ -452,6 +452,7 @@ def test_max_requests(snacgi: Snacgi, tmp: Path) -> None:
     wait_until(lambda: len(daemon.workers()) == 2, "the end of the old ones")
 
 
+@pytest.mark.unsanitized  # it is about memory, which a sanitizer takes and fills slowly
 def test_max_rss(snacgi: Snacgi, tmp: Path) -> None:
     fat = "hoard = []\n@route('/eat')\ndef eat(request):\n    hoard.append(b'x' * (512 << 20))\n    return {'pid': os.getpid()}\n"
     daemon = snacgi(supervisor=True, app=code(tmp / "app", "one", fat), conf={"max_rss": "400 MiB"})
