@@ -79,11 +79,13 @@ class Guarded:
 
     def prime(self) -> None:
         """Gets the first piece, while its failing can still be answered by others."""
+        first = []  # apart: what is in self._first comes again
         try:
             for piece in self:
-                self._first.append(piece)
+                first.append(piece)
                 if not _is_empty(piece):
-                    return
+                    break
+            self._first = first
         except BaseException:
             self.close()
             raise
@@ -124,11 +126,13 @@ class AsyncGuarded:
         self._first: list[Any] = []
 
     async def prime(self) -> None:
+        first = []  # apart: what is in self._first comes again
         try:
             async for piece in self:
-                self._first.append(piece)
+                first.append(piece)
                 if not _is_empty(piece):
-                    return
+                    break
+            self._first = first
         except BaseException:
             await self.aclose()
             raise
