@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator
 
 import fcgi
 import pytest
-from daemon import APPS, Daemon, Leaks, descriptors, resident, wait_until
+from daemon import APPS, Daemon, descriptors, resident, wait_until
 from test_nginx import Nginx
 from wire import Closed, environ
 
@@ -37,20 +37,13 @@ def files(module_tmp: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shared(module_tmp: Path, files: Path) -> Iterator[Daemon]:
+def shared_daemon(module_tmp: Path, files: Path) -> Iterator[Daemon]:
     daemon = Daemon(module_tmp, app="files", listen=("fastcgi+unix", "scgi+unix"), env={"FILES_DIR": str(files)})
     daemon.start()
     for target in ("/file/small.txt", "/async/file/small.txt", "/opened/small.txt"):
         daemon.get(target)
     yield daemon
     daemon.stop()
-
-
-@pytest.fixture
-def server(shared: Daemon) -> Iterator[Daemon]:
-    with Leaks(shared):
-        yield shared
-    shared.check()
 
 
 @pytest.mark.parametrize("lane", LANES)

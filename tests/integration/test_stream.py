@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 import fcgi
 import pytest
 import scgi
-from daemon import Daemon, Leaks, resident, wait_until
+from daemon import Daemon, resident, wait_until
 from fcgi import PARAMS, STDIN, begin, encode, record, stream
 from test_multiplex import Mux
 from test_nginx import Nginx
@@ -28,20 +28,13 @@ CONF: dict[str, Any] = {"limits": {"body": "256 MiB"}, "python": {"stream_worker
 
 
 @pytest.fixture(scope="module")
-def shared(module_tmp: Path) -> Iterator[Daemon]:
+def shared_daemon(module_tmp: Path) -> Iterator[Daemon]:
     daemon = Daemon(module_tmp, app="stream", listen=("fastcgi+unix", "scgi+unix", "fastcgi+tcp4", "scgi+tcp4"), conf=CONF)
     daemon.start()
     for target in ("/sum/first", "/async/sum/first", "/form"):
         daemon.post(target, b"x")
     yield daemon
     daemon.stop()
-
-
-@pytest.fixture
-def server(shared: Daemon) -> Iterator[Daemon]:
-    with Leaks(shared):
-        yield shared
-    shared.check()
 
 
 def seen(daemon: Daemon, name: str) -> Any:

@@ -7,19 +7,13 @@ import io
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 from snacgi import _files, _routing, route, send_file, send_from_directory
 from snacgi.testing import TestClient
 
-
-@pytest.fixture(autouse=True)
-def no_routes() -> Iterator[None]:
-    before = list(_routing.registry)
-    _routing.registry.clear()
-    yield
-    _routing.registry[:] = before
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 @pytest.fixture

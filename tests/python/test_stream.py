@@ -4,19 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
-from snacgi import Request, _routing, post
+from snacgi import Request, post
 from snacgi.testing import TestClient
 
-
-@pytest.fixture(autouse=True)
-def no_routes() -> Iterator[None]:
-    before = list(_routing.registry)
-    _routing.registry.clear()
-    yield
-    _routing.registry[:] = before
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def test_a_complete_body() -> None:
