@@ -70,6 +70,7 @@ dist_snacgicommandspy_DATA = \
 
 # Python keeps its bytecode beside the modules as soon as somebody who may write there runs it.
 uninstall-hook:
-	rm -rf '$(DESTDIR)$(snacgipydir)/__pycache__' '$(DESTDIR)$(snaxumpydir)/__pycache__'
-	-for sn_dir in '$(snacgipydir)' '$(snaxumpydir)' '$(pkgpylibdir)' '$(pkglibdir)'; do \
+	rm -rf '$(DESTDIR)$(snacgipydir)/__pycache__' '$(DESTDIR)$(snaxumpydir)/__pycache__' \
+		'$(DESTDIR)$(snacgicommandspydir)/__pycache__'
+	-for sn_dir in '$(snacgicommandspydir)' '$(snacgipydir)' '$(snaxumpydir)' '$(pkgpylibdir)' '$(pkglibdir)'; do \
 		rmdir "$(DESTDIR)$$sn_dir" 2>/dev/null; done; true

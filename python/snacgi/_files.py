@@ -62,7 +62,7 @@ def _offloaded(path: str) -> Optional[tuple[str, str]]:
         inside = directory.rstrip("/") + "/"
         if real.startswith(inside):
             if _offload["header"] == "X-Sendfile":
-                return "X-Sendfile", quote(real) if not real.isascii() else real
+                return "X-Sendfile", quote(real) if not real.isascii() or "%" in real else real
             return _offload["header"], location.rstrip("/") + "/" + quote(real[len(inside):])
     return None
 

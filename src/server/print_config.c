@@ -211,10 +211,16 @@ add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn
 		return sn_buf_addf(out, "%zu", (2 * c->limits.head + KIB - 1) / KIB);
 	if (strcmp(name, "REQUEST") == 0)
 		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.request) + 5);
+	if (strcmp(name, "WRITE_IDLE") == 0) /* and what a slow client takes to read */
+		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.request) + 300);
 	if (strcmp(name, "READ") == 0)
 		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.read));
 	if (strcmp(name, "KEEP") == 0)
 		return sn_buf_addf(out, "%u", keep_seconds(c->timeouts.idle));
+	if (strcmp(name, "PURGE") == 0) {
+		unsigned keep = keep_seconds(c->timeouts.idle);
+		return sn_buf_addf(out, "%u", keep < 10 ? keep : 10);
+	}
 	if (strcmp(name, "CONF") == 0)
 		return sn_buf_adds(out, c->file ? c->file : "/etc/snacgi/snacgi.conf");
 	if (strcmp(name, "SNACGI") == 0)

@@ -67,7 +67,8 @@ def test_serves_python(app: Any) -> None:
 
 def test_commands(tmp_path: Path) -> None:
     snacgi = str(AT["bin"] / "snacgi")
-    for command in (["--version"], ["--help"], ["print-config", "nginx", "-l", "unix:/run/x.sock"],
+    # `new` leaves bytecode behind, which `make uninstall` has to find.
+    for command in (["--version"], ["--help"], ["new", "mine"], ["print-config", "nginx", "-l", "unix:/run/x.sock"],
                     ["check", "-c", str(AT["doc"] / "examples" / "snacgi.conf")], [str(AT["bin"] / "snacgi-bench"), "--help"]):
         line = command if command[0].startswith("/") else [snacgi, *command]
         out = subprocess.run(line, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)

@@ -59,7 +59,7 @@ def test_hardening(units: Path) -> None:
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, env=environment())
     level = re.search(r"exposure level for snacgi.service: ([0-9.]+)", out.stdout)
     assert out.returncode == 0 and level, out.stdout
-    assert float(level[1]) <= 1.6
+    assert float(level[1]) == 1.5
     assert "says 1.5" in (SRC / "deploy" / "systemd" / "README.md").read_text()
 
 

@@ -23,18 +23,20 @@ def block(page: str, pattern: str) -> str:
 
 class Newcomer(Apache):
     def behind(self) -> Path:
-        """README's first endpoint, started with README's line."""
+        """README's first endpoint, started with the lines of deploy/apache."""
         (self.directory / "python").mkdir()
         (self.directory / "python" / "app.py").write_text(block("README.md", r"def get_user"))
-        line = next(one for one in block("README.md", r"^snacgi -l").splitlines() if one.startswith("snacgi"))
-        address = f"unix:{self.directory}/snacgi0.sock"
-        args = line.replace("unix:/tmp/snacgi.sock", address).split()[1:]
-        assert address in args and "python" in args
+        script = self.here(block("deploy/apache/README.md", r"^snacgi -c"))
+        made = re.fullmatch(r"install -d \S+\ncat > app.conf <<'END'\n(.*)END\nsnacgi -c app.conf\n", script, re.S)
+        assert made, script
         self.daemon = Daemon(self.directory, listen=["fastcgi+unix"], app=None, native=(), supervisor=True, probe="/users/1")
-        # The group that README and deploy/apache speak of.
-        self.daemon.conf_file.write_text(f'listen = ( {{ address = "{address}"; mode = "0660"; group = "{self.group()}"; }} );\n')
-        self.daemon.command += args[args.index("--python-dir"):]
+        self.daemon.conf_file.write_text(made[1].replace('"www-data"', f'"{self.group()}"'))
         return self.daemon.conf_file
+
+    def here(self, text: str) -> str:
+        """The one thing that is changed in both: where the socket is."""
+        assert "/run/snacgi/snacgi.sock" in text
+        return text.replace("/run/snacgi/snacgi.sock", f"{self.directory}/snacgi0.sock")
 
     @staticmethod
     def group() -> str:
@@ -42,7 +44,7 @@ class Newcomer(Apache):
 
     def printed(self) -> str:
         text = (SRC / "deploy" / "apache" / "snacgi.conf").read_text()
-        return text.replace("*:80", f"*:{self.port}").replace("/run/snacgi/snacgi.sock", f"{self.directory}/snacgi0.sock")
+        return self.here(text.replace("*:80", f"*:{self.port}"))
 
     def write(self) -> None:
         self.prepare()
