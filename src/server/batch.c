@@ -47,7 +47,8 @@ sn_batch_add(struct sn_conn *c, const void *data, size_t len, bool keep)
 	struct sn_batch *b = &c->io->batch;
 	if (c->io != sn_io_self)
 		return false;
-	if (!takes(c, len, keep) || !make_room(c->io, len)) {
+	/* Making room sends, and what it sends may be this connection's, which may then be full or gone. */
+	if (!takes(c, len, keep) || !make_room(c->io, len) || !takes(c, len, keep)) {
 		sn_batch_send(c);
 		return false;
 	}

@@ -337,18 +337,6 @@ io_main(void *arg)
 
 /* ---- start and stop ---------------------------------------------------------------- */
 
-static void
-io_free(struct sn_iothread *io)
-{
-	if (io->epoll >= 0)
-		close(io->epoll);
-	if (io->wake >= 0)
-		close(io->wake);
-	pthread_mutex_destroy(&io->inbox_mtx);
-	free(io->rbuf);
-	free(io);
-}
-
 int
 sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned number,
                   struct sn_why *why)
@@ -369,12 +357,12 @@ sn_iothread_start(struct sn_iothread **out, struct sn_context *ctx, unsigned num
 	if (io->epoll < 0 || io->wake < 0 || !io->rbuf ||
 	    epoll_ctl(io->epoll, EPOLL_CTL_ADD, io->wake, &ev) < 0) {
 		int rc = sn_why_set(why, SN_EIO, "cannot start an I/O thread: %s", strerror(errno));
-		io_free(io);
+		sn_iothread_free(io);
 		return rc;
 	}
 	int err = pthread_create(&io->thread, NULL, io_main, io);
 	if (err) {
-		io_free(io);
+		sn_iothread_free(io);
 		return sn_why_set(why, SN_EIO, "cannot start an I/O thread: %s", strerror(err));
 	}
 	pthread_setname_np(io->thread, "snacgi-io");
@@ -424,14 +412,27 @@ sn_iothread_deaf(const struct sn_iothread *io)
 }
 
 void
-sn_iothread_stop(struct sn_iothread *io)
+sn_iothread_join(struct sn_iothread *io)
 {
 	if (!io)
 		return;
 	atomic_store_explicit(&io->want_stop, true, memory_order_release);
 	eventfd_write(io->wake, 1);
 	pthread_join(io->thread, NULL);
-	io_free(io);
+}
+
+void
+sn_iothread_free(struct sn_iothread *io)
+{
+	if (!io)
+		return;
+	if (io->epoll >= 0)
+		close(io->epoll);
+	if (io->wake >= 0)
+		close(io->wake);
+	pthread_mutex_destroy(&io->inbox_mtx);
+	free(io->rbuf);
+	free(io);
 }
 
 const struct sn_counters *

@@ -28,8 +28,10 @@ void sn_iothread_give_up_python(struct sn_iothread *io);
 const struct sn_endpoint *sn_iothread_at(const struct sn_iothread *io, uint64_t *id);
 /* Appends the thread's C stack; see sn_stack_take(). */
 bool sn_iothread_stack(const struct sn_iothread *io, struct sn_buf *out);
-/* Cuts what is left, ends and joins the thread, frees it. */
-void sn_iothread_stop(struct sn_iothread *io);
+/* Cuts what is left, ends and joins the thread. NULL is fine. */
+void sn_iothread_join(struct sn_iothread *io);
+/* After all of them were joined: they look at each other's counts. NULL is fine. */
+void sn_iothread_free(struct sn_iothread *io);
 const struct sn_counters *sn_iothread_counters(const struct sn_iothread *io);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct sn_status {
 	struct sn_context *ctx;
 	struct sn_scores *scores, *own; /* own: to be freed, where no supervisor shares some */
 	struct sn_row *row;
+	pthread_mutex_t mtx; /* one publishes at a time, or an older count could follow a newer one */
 	struct sn_network *allow;
 	sn_route route[2];
 };
@@ -124,13 +126,15 @@ sn_status_publish(struct sn_status *s)
 		return;
 	const struct sn_context *ctx = s->ctx;
 	struct sn_row *r = s->row;
+	pthread_mutex_lock(&s->mtx);
 	put_threads(r, ctx);
 	if (ctx->py)
 		sn_pyrt_stats(ctx->py, &py);
 	if (ctx->blocking)
 		sn_blocking_stats(ctx->blocking, &blocking);
 	for (enum sn_score i = SN_SCORE_SYNC_FULL; i < SN_SCORE_GAUGES; i++)
-		put(r, i, atomic_load_explicit(&ctx->refused[i], memory_order_relaxed));
+		if (i != SN_SCORE_LATE)
+			put(r, i, atomic_load_explicit(&ctx->refused[i], memory_order_relaxed));
 	put(r, SN_SCORE_LATE, atomic_load_explicit(&ctx->refused[SN_SCORE_LATE], memory_order_relaxed) +
 	                              py.expired + blocking.late);
 	put(r, SN_SCORE_CONNECTIONS, atomic_load_explicit(&ctx->connections, memory_order_relaxed));
@@ -144,6 +148,7 @@ sn_status_publish(struct sn_status *s)
 	put(r, SN_SCORE_POOL_PROCESSES, py.pool_workers);
 	put(r, SN_SCORE_MEMORY, sn_process_rss());
 	put(r, SN_SCORE_SPOOL, sn_body_spooled());
+	pthread_mutex_unlock(&s->mtx);
 }
 
 /* ---- JSON ----------------------------------------------------------------------------- */
@@ -173,11 +178,12 @@ add_workers(struct page *b, const struct sn_status *s)
 		int64_t pid = atomic_load(&row[i].pid);
 		if (pid <= 0)
 			continue;
+		int64_t up = now - atomic_load(&row[i].since_ms);
 		for (unsigned k = 0; k < SN_SCORES; k++)
 			value[k] = atomic_load_explicit(&row[i].value[k], memory_order_relaxed);
-		add(b, "%s{\"pid\":%" PRId64 ",\"generation\":%" PRIu64 ",\"place\":%" PRIu64 ",\"uptime\":%.3f",
+		add(b, "%s{\"pid\":%" PRId64 ",\"generation\":%" PRIu64 ",\"place\":%" PRIu64 ",\"uptime\":%" PRId64 ".%03" PRId64,
 		            told++ ? "," : "", pid, atomic_load(&row[i].generation), atomic_load(&row[i].slot),
-		            (double)(now - atomic_load(&row[i].since_ms)) / 1000);
+		            up / 1000, up % 1000); /* no %f: a handler may have set a locale with a comma */
 		add_groups(b, value);
 		add(b, "}");
 	}
@@ -324,6 +330,7 @@ sn_status_new(struct sn_status **out, struct sn_context *ctx, struct sn_why *why
 	if (!s)
 		return sn_why_set(why, SN_ENOMEM, "out of memory");
 	s->ctx = ctx;
+	pthread_mutex_init(&s->mtx, NULL);
 	s->route[0] = (sn_route){ .rule = conf->status.path, .handler = answer, .ctx = s, .name = "status" };
 	int rc = parse_networks(s, &conf->status.allow, why);
 	s->scores = rc == 0 ? sn_scores_mine(&s->row) : NULL;
@@ -349,6 +356,7 @@ sn_status_free(struct sn_status *s)
 	if (!s)
 		return;
 	sn_scores_free(s->own);
+	pthread_mutex_destroy(&s->mtx);
 	free(s->allow);
 	free(s);
 }

@@ -103,8 +103,8 @@ sn_timeout_look(struct sn_exchange *x)
 		due = now + limit;
 	if (started && now >= due)
 		end_handling(x, req);
-	else
-		sn_wheel_set(&c->io->wheel, &x->timer, due);
+	else /* it may be streaming before */
+		sn_wheel_set(&c->io->wheel, &x->timer, due < now + ctx->ms.stream ? due : now + ctx->ms.stream);
 out:
 	sn_request_unref(req);
 }
@@ -145,8 +145,12 @@ out:
 void
 sn_timeout_python_hangs(struct sn_exchange *x)
 {
-	enum sn_ex_state state = sn_exchange_state(x);
-	if (!x->remote || !x->req || !x->req->endpoint || x->req->endpoint->lane < SN_LANE_SYNC)
+	struct sn_conn *c = x->conn;
+	sn_conn_lock(c);
+	enum sn_ex_state state = x->state;
+	bool pulled = x->pull; /* a file: nobody needs Python for the rest of it */
+	sn_conn_unlock(c);
+	if (pulled || !x->remote || !x->req || !x->req->endpoint || x->req->endpoint->lane < SN_LANE_SYNC)
 		return;
 	struct sn_request *req = sn_request_ref(x->req);
 	if (state == SN_EX_RUNNING && sn_sink_error(x, 504, "Python hangs; the process is being replaced", 0) == 0)

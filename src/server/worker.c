@@ -360,12 +360,12 @@ sn_worker_stop(struct sn_worker *w, int64_t ms, bool (*hurry)(void *arg), void *
 		nap_ms(20); /* the refusals above are on their way through the I/O threads */
 	sn_worker_stats(w, &w->last);
 	sn_status_publish(w->status); /* the last that is told of it */
-	for (unsigned i = 0; ctx->io && i < ctx->conf->io_threads; i++) {
-		if (!ctx->io[i])
-			continue;
-		if (ended)
-			sn_iothread_stop(ctx->io[i]);
-		ctx->io[i] = ended ? NULL : ctx->io[i];
+	/* Each looks at the counts of the others to its end. */
+	for (unsigned i = 0; ended && ctx->io && i < ctx->conf->io_threads; i++)
+		sn_iothread_join(ctx->io[i]);
+	for (unsigned i = 0; ended && ctx->io && i < ctx->conf->io_threads; i++) {
+		sn_iothread_free(ctx->io[i]);
+		ctx->io[i] = NULL;
 	}
 	w->stopped = true;
 	return ended;

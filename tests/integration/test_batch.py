@@ -133,18 +133,45 @@ def test_peers_that_leave(daemon: Daemon, tmp: Path) -> None:
     assert daemon.get("/native/hello").status == 200
 
 
+def fill(conn: fcgi.Connection, data: bytes) -> memoryview:
+    """Sends what the socket takes; what is left."""
+    left = memoryview(data)
+    conn.sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while left:
+            left = left[conn.sock.send(left) :]
+    conn.sock.settimeout(60)
+    return left
+
+
+@pytest.mark.parametrize("count", [16 * n + 1 for n in range(1, 7)])
+def test_a_batch_that_is_sent_before_the_round_ends(daemon: Daemon, tmp: Path, count: int) -> None:
+    """It is full after 16 of these answers, and sometime the socket does not take it all. The
+    peer reads what there is before the round ends: the last answer comes last all the same."""
+    slow, stands = kept(daemon, 2)
+    second = tmp / "second"
+    with one_round(daemon, tmp):
+        assert not fill(slow, b"".join(get(f"/native/fill?size=3900&n={n}") for n in range(count)))
+        stands.send(get(f"/native/stand?gate={second}"))
+    wait_until((tmp / "second.here").exists, "the I/O thread to stand in that round")
+    slow.sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while more := slow.sock.recv(65536):
+            slow.buffer += more
+    slow.sock.settimeout(60)
+    second.touch()
+    assert stands.response().body == b"opened"
+    for n in range(count):
+        assert slow.response().body == b"%d " % n + b"f" * 3900
+
+
 def test_a_peer_that_does_not_read(daemon: Daemon, tmp: Path) -> None:
     """What the socket does not take is sent later, whole and in order."""
     slow, other = kept(daemon, 2)
     count = 1000
-    left = memoryview(b"".join(get(f"/native/fill?size=3900&n={n}") for n in range(count)))
     with one_round(daemon, tmp):
         other.send(get("/native/users/1"))
-        slow.sock.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while left:
-                left = left[slow.sock.send(left) :]
-        slow.sock.settimeout(60)
+        left = fill(slow, b"".join(get(f"/native/fill?size=3900&n={n}") for n in range(count)))
     sender = threading.Thread(target=lambda: slow.sock.sendall(left))
     sender.start()
     assert user(other) == 1
