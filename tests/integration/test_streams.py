@@ -248,6 +248,18 @@ def test_a_handler_that_falls_silent_is_cut(start: Callable[..., Daemon], notes:
     assert daemon.get("/plain").json() == {"plain": True}
 
 
+def test_the_head_comes_late_and_then_nothing(start: Callable[..., Daemon], tmp: Path, kind: str) -> None:
+    """timeouts.stream counts from the head, however long timeouts.request still is."""
+    daemon = start(conf={"timeouts": {"stream": 0.5, "request": 600.0}, "log": {"slow": 0.0}})
+    with begin(daemon, f"/{kind}/gate?gate={tmp}/never&head={tmp}/head") as late:
+        with begin(daemon, f"/{kind}/gate?gate={tmp}/never") as early, pytest.raises(Closed):
+            early.response()
+        (tmp / "head").touch()
+        with pytest.raises(Closed) as caught:
+            late.response()
+        assert b"first" in caught.value.got
+
+
 def test_the_end_of_the_server_closes_generators(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start(conf={"timeouts": {"shutdown": 3.0}})
     unread = begin(daemon, f"/{kind}/endless")

@@ -128,6 +128,7 @@ async def async_large(request):
 
 @get("/sync/gate")
 def gate(request):
+    wait_for(request.args.get("head", "/"))
     yield "first\n"
     wait_for(request.args["gate"])
     yield "last\n"
@@ -135,6 +136,8 @@ def gate(request):
 
 @get("/async/gate")
 async def async_gate(request):
+    while not os.path.exists(request.args.get("head", "/")):
+        await asyncio.sleep(0.005)
     yield "first\n"
     while not os.path.exists(request.args["gate"]):
         await asyncio.sleep(0.005)
