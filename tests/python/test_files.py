@@ -92,6 +92,21 @@ def test_conditions(path: Path) -> None:
     assert client(lambda: send_file(path, conditional=False)).get("/f", headers={"Range": "bytes=0-0"}).status_code == 200
 
 
+def test_lists_of_tags() -> None:
+    from snacgi._conditional import _names
+
+    for header, weak, strong in [
+        ('W/"x", "y"', "xy", "y"), ('W/"x","y" ,\t"z"', "xyz", "yz"), ('"a" "b"', "", ""), ('"a""b"', "", ""),
+        (', ,, "a",,"b", ,', "ab", "ab"), ('"a"x, "b"', "", ""), ('\xa0"a"', "", ""), ('"a"\xa0', "", ""), ("a, b", "", ""),
+    ]:
+        for tag in "abxyz":
+            assert (_names(header, tag, True), _names(header, tag, False)) == (tag in weak, tag in strong), (header, tag)
+    for many in (" ", "\t", "\xa0", ",", ", ", '" ', '"a" ', '"a", ', "W/", '"' + " " * 9):  # its square would take hours
+        for end in ("x", "\""):
+            assert not _names(many * (100000 // len(many)) + end, "no", True)
+            assert not _names('"a"' + many * (100000 // len(many)) + end, "no", True)
+
+
 def test_what_can_be_sent(path: Path, tmp_path: Path) -> None:
     assert send_file(io.BytesIO(b"abc"), "text/plain").data == b"abc"
     with open(path, "rb") as file:
