@@ -39,27 +39,45 @@ class TooMany(Exception):
     """Enough is wrong: nobody reads a million errors, and their list must not eat the memory."""
 
 
+class _Tries:
+    """What alternatives may still find wrong. `size`, asked when that is used up, is the request's, which
+    has eight more for each byte: a long list of int | str has one for each of its texts."""
+
+    def __init__(self, size: Callable[[], int]) -> None:
+        self.left, self.size = 10000, size
+
+    def used_up(self) -> bool:
+        if self.left < 0 and self.size is not _nothing:
+            self.left += 8 * self.size()
+            self.size = _nothing
+        return self.left < 0
+
+
+def _nothing() -> int:
+    return 0
+
+
 class Errors(list[dict[str, Any]]):
-    """What is wrong with a request: up to `most`, and up to `tries` with what alternatives of a
-    Union have found, which could try each other at every level of a deep body."""
+    """What is wrong with a request: up to `most`, and up to a number in proportion to its `size` with what
+    alternatives of a Union have found, which could try each other at every level of a deep body."""
 
-    most, tries = 100, 10000
+    most = 100
 
-    def __init__(self, spent: Optional[list[int]] = None) -> None:
+    def __init__(self, size: Callable[[], int] = _nothing, tries: Optional[_Tries] = None) -> None:
         super().__init__()
-        self._spent = [0] if spent is None else spent
+        self._tries = _Tries(size) if tries is None else tries
 
     def trial(self) -> Errors:
         """For an alternative that may be dropped again."""
-        return Errors(self._spent)
+        return Errors(tries=self._tries)
 
     @property
     def exhausted(self) -> bool:
-        return self._spent[0] > self.tries
+        return self._tries.used_up()
 
     def tell(self, kind: str, loc: Sequence[Union[str, int]], text: str) -> None:
         """Raises TooMany when this was the last one."""
-        self._spent[0] += 1
+        self._tries.left -= 1
         self.append({"type": kind, "loc": list(loc), "msg": text})
         if len(self) >= self.most or self.exhausted:
             raise TooMany

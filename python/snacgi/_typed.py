@@ -103,7 +103,7 @@ class Plan:
                 self._fill_bodies(request, bodies, values, errors)
 
         def arguments(request: Request, pool: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
-            errors = Errors()
+            errors = Errors(lambda: len(request.query_string) + (request.content_length or 0))
             values: dict[str, Any] = {}
             try:
                 fill(request, errors, values)

@@ -269,6 +269,31 @@ def test_defaults_are_not_shared(client):
     assert client.get("/d").json == client.get("/d").json == [1, 2, 3, 4]
 
 
+def test_long_bodies_of_alternatives(client):
+    @dataclass
+    class Wide:
+        a: int
+        b: int
+        c: int
+        d: int
+
+    @post("/u")
+    def u(v: list[Union[int, float, uuid.UUID, str, Wide, None]]):
+        return len(v)
+
+    @post("/w")
+    def w(v: list[Union[Wide, Point]]):
+        return len(v)
+
+    @get("/q")
+    def q(v: Annotated[list[Union[int, datetime.date, str]], Query()]):
+        return len(v)
+
+    assert client.post("/u", json=[""] * 30001).json == 30001
+    assert client.post("/w", json=[{"x": 1}] * 10001).json == 10001
+    assert client.get("/q?v=" + "&v=" * 10001).json == 10002
+
+
 def test_errors_are_bounded(client):
     @dataclass
     class A:
