@@ -298,13 +298,21 @@ def safe_join(directory: str, *pathnames: str) -> Optional[str]:
     return posixpath.join(*parts)
 
 
+# What a path can be to blame for.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENAMETOOLONG,
+              errno.EACCES, errno.EPERM, errno.ENXIO)
+
+
 def send_from_directory(directory: _Path, path: _Path, **kwargs: Any) -> Response:
     """send_file() of a path that a client has given, inside `directory` (relative to the calling module's).
-    NotFound: it leads out, is no regular file, or cannot be opened."""
+    NotFound: it leads out, is no regular file, or must not be opened. What is no fault of the path's, as
+    too many open files, is raised as it is."""
     joined = safe_join(_resolve(directory, 2), os.fspath(path))
     if joined is None or "\0" in joined:
         raise NotFound()
     try:
         return send_file(joined, **kwargs)
-    except OSError:
+    except OSError as exc:
+        if exc.errno not in _NOT_THERE:
+            raise
         raise NotFound() from None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from datetime import datetime, timezone
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from snacgi import _files, _routing, route, send_file, send_from_directory
+from snacgi.exceptions import NotFound
 from snacgi.testing import TestClient
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -129,6 +131,18 @@ def test_what_can_be_sent(path: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="regular"):
         send_file(tmp_path / "fifo")
     assert send_file(os.path.basename(__file__)).data == Path(__file__).read_bytes()
+
+
+def test_a_failing_system_is_no_missing_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ENXIO,
+                   errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM):
+        def fail(*args: object, **kwargs: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        wanted: type[Exception] = OSError if number in (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM) else NotFound
+        with monkeypatch.context() as patched, pytest.raises(wanted):
+            patched.setattr(os, "open", fail)
+            send_from_directory(path.parent, path.name)
 
 
 def test_nothing_is_left_open(path: Path) -> None:
