@@ -474,17 +474,33 @@ def fields_of(cls: Any) -> list[tuple[str, Any, bool, str]]:
     """(name, annotation, whether it is required, name on the wire) of a dataclass or TypedDict."""
     hints = hints_of(cls)
     if is_typed_dict(cls):
-        return [(name, _bare(hint), name in cls.__required_keys__, alias_of(hint) or name) for name, hint in hints.items()]
+        found = []
+        for name, hint in hints.items():
+            bare, required = _bare(hint)
+            # The class knows whether it is total, but has read no annotation that was text.
+            found.append((name, bare, name in cls.__required_keys__ if required is None else required, alias_of(bare) or name))
+        return found
     missing = dataclasses.MISSING
     return [(f.name, hints[f.name], f.default is missing and f.default_factory is missing,
              alias_of(hints[f.name]) or f.name) for f in dataclasses.fields(cls) if f.init]
 
 
-def _bare(hint: Any) -> Any:
-    # Required[...] and NotRequired[...], of typing (3.11) or typing_extensions.
-    while getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly"):
+def _bare(hint: Any) -> tuple[Any, Optional[bool]]:
+    """Without Required[...] and NotRequired[...], of typing (3.11) or typing_extensions, inside and outside
+    of Annotated; and which of them it has been, or None."""
+    annotated: Any = typing.Annotated
+    metadata: tuple[Any, ...] = ()
+    required: Optional[bool] = None
+    while True:
+        origin = typing.get_origin(hint)
+        name = getattr(origin, "_name", "")
+        if origin is typing.Annotated:
+            metadata = (*hint.__metadata__, *metadata)
+        elif name not in ("Required", "NotRequired", "ReadOnly"):
+            return annotated[(hint, *metadata)] if metadata else hint, required
+        elif name != "ReadOnly":
+            required = name == "Required"
         hint = typing.get_args(hint)[0]
-    return hint
 
 
 _classes: dict[Any, _Fields] = {}

@@ -8,6 +8,7 @@ import functools
 import io
 import subprocess
 import sys
+import types
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -267,6 +268,46 @@ def test_defaults_are_not_shared(client):
         return n + made
 
     assert client.get("/d").json == client.get("/d").json == [1, 2, 3, 4]
+
+
+NOTES = """
+from __future__ import annotations
+from typing import Annotated, TypedDict
+try:
+    from typing import NotRequired, Required
+except ImportError:
+    from typing_extensions import NotRequired, Required
+from snacgi import Field
+
+class Base(TypedDict):
+    a: int
+    b: NotRequired[int]
+    c: NotRequired[Annotated[int, Field(ge=3, alias="C")]]
+    d: Annotated[NotRequired[int], Field(ge=3)]
+
+class Late(Base, total=False):
+    e: int
+    f: Required[int]
+"""
+
+
+@pytest.mark.parametrize("first", ["from __future__ import annotations", ""])
+def test_keys_that_may_be_missing(client, monkeypatch, first):
+    module = types.ModuleType("notes_of_a_user")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(NOTES.replace("from __future__ import annotations", first), "notes", "exec", dont_inherit=True), module.__dict__)
+
+    @post("/n")
+    def n(v: module.Late) -> module.Late:
+        return v
+
+    assert client.post("/n", json={"a": 1, "f": 2}).json == {"a": 1, "f": 2}
+    assert client.post("/n", json={"a": 1, "b": 2, "C": 3, "d": 4, "e": 5, "f": 6}).json == {
+        "a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6}
+    assert errors(client.post("/n", json={"C": 1, "d": 1})) == [
+        ("body.a", "missing"), ("body.C", "greater_than_equal"), ("body.d", "greater_than_equal"), ("body.f", "missing")]
+    schema = snacgi.openapi()["components"]["schemas"]["Late"]
+    assert schema["required"] == ["a", "f"] and list(schema["properties"]) == ["a", "b", "C", "d", "e", "f"]
 
 
 def test_long_bodies_of_alternatives(client):
