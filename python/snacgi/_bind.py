@@ -309,12 +309,10 @@ class _Pipeline:
 
     async def rescue(self, request: Request, exc: Exception) -> tuple[Any, Optional[BaseException]]:
         """(the answer, the exception when nobody has handled it); or raises it."""
-        handler = find_error_handler(exc, self.scopes)
-        if handler is None:
-            exc = answer_of(exc) or exc  # Werkzeug's
-            handler = find_error_handler(exc, self.scopes)
-        if handler is not None:
-            return await self.handled(handler, request, exc), None
+        found = find_error_handler(exc, self.scopes)
+        if found is not None:
+            return await self.handled(*found, request), None
+        exc = answer_of(exc) or exc  # Werkzeug's
         if isinstance(exc, HTTPException):
             if not self.after:
                 raise exc
@@ -322,14 +320,16 @@ class _Pipeline:
         if self.propagate:
             raise exc
         wrapped = InternalServerError(original_exception=exc)
-        handler = find_error_handler(wrapped, self.scopes)
-        if handler is None:
+        found = find_error_handler(wrapped, self.scopes)
+        if found is None:
             return _snacgi.respond(request, exc, self.name), exc  # logs it
         _snacgi.respond(request, exc, self.name)  # for its line in the log
-        return await self.handled(handler, request, wrapped), exc
+        return await self.handled(*found, request), exc
 
-    async def handled(self, handler: Callable[..., Any], request: Request, exc: Exception) -> Response:
+    async def handled(self, handler: Callable[..., Any], exc: BaseException, request: Request) -> Response:
         result = await _callable_from(handler, self.asynchronous)(exc)
-        if isinstance(result, HTTPException):  # `return e`, as Flask's own examples have it
-            return _snacgi.respond(request, result, self.name)
+        if isinstance(result, Exception):  # `return e`, as Flask's own examples have it
+            result = answer_of(result) or result
+            if isinstance(result, HTTPException):
+                return _snacgi.respond(request, result, self.name)
         return self.response(request, result, _name_of(handler))

@@ -5,6 +5,7 @@ _life. Names and order are Flask's; a Scope is the whole application, or one blu
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import exceptions
@@ -95,13 +96,6 @@ class Scope:
         _check(f, "errorhandler", 1, "error")
         self.errors.setdefault(code, {})[cls] = f
 
-    def error_handler_of(self, code: Optional[int], exc: BaseException) -> Optional[Callable[..., Any]]:
-        by_class = self.errors.get(code)
-        for cls in type(exc).__mro__ if by_class else ():
-            if by_class and cls in by_class:
-                return by_class[cls]
-        return None
-
 
 def _code_and_class(key: Any) -> tuple[Optional[int], type[BaseException]]:
     if isinstance(key, int) and not isinstance(key, bool):
@@ -109,21 +103,35 @@ def _code_and_class(key: Any) -> tuple[Optional[int], type[BaseException]]:
             raise ValueError(f"{key} is not the status of an error: no exception has it")
         return key, exceptions.default_exceptions[key]
     if isinstance(key, type) and issubclass(key, Exception):
-        code = key.code if issubclass(key, HTTPException) else None
+        code = getattr(key, "code", None) if issubclass(key, HTTPException) or _of_werkzeug(key) else None
         return code, key
     if isinstance(key, Exception):
         raise TypeError(f"errorhandler takes a class or a status, not the exception {key!r}")
     raise TypeError(f"errorhandler takes a status (404) or an exception class, not {key!r}")
 
 
-def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optional[Callable[..., Any]]:
-    """The handler for `exc`: by status before by class, the blueprint's before the application's."""
-    code = exc.code if isinstance(exc, HTTPException) else None
+def _of_werkzeug(cls: type[BaseException]) -> Any:
+    # Werkzeug's HTTPException, when that is a base of the class; else None.
+    base: Any = getattr(sys.modules.get("werkzeug.exceptions"), "HTTPException", None)
+    return base if base is not None and issubclass(cls, base) else None
+
+
+def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optional[tuple[Callable[..., Any], BaseException]]:
+    """The handler for `exc`, and what it gets: by status before by class, the blueprint's before the
+    application's, the nearest class first. One of Werkzeug's is of its own classes, and then of those of the
+    answer that it stands for, which handlers for these get."""
+    answer = exceptions.answer_of(exc)
+    line: list[tuple[type, BaseException]] = [(cls, exc) for cls in type(exc).__mro__]
+    if answer is not None and answer is not exc:
+        at = type(exc).__mro__.index(_of_werkzeug(type(exc))) + 1
+        line[at:at] = [(cls, answer) for cls in type(answer).__mro__ if issubclass(cls, HTTPException)]
+    code = (answer.code or getattr(exc, "code", None)) if answer is not None else None
     for wanted in (code, None) if code is not None else (None,):
         for scope in scopes:
-            found = scope.error_handler_of(wanted, exc)
-            if found is not None:
-                return found
+            by_class = scope.errors.get(wanted, {})
+            for cls, shown in line if by_class else ():
+                if cls in by_class:
+                    return by_class[cls], shown
     return None
 
 

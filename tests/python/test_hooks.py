@@ -153,6 +153,47 @@ def test_a_handler_for_exception_takes_everything(client):
     assert client.get("/nowhere").text == "NotFound"
 
 
+def test_errors_of_werkzeug(client):
+    theirs = pytest.importorskip("werkzeug.exceptions")
+
+    class Gone(theirs.Gone):
+        pass
+
+    class Both(theirs.Conflict, ValueError):
+        pass
+
+    ready = theirs.NotFound(response=pytest.importorskip("werkzeug").Response("r", 404))
+    failures = {"404": theirs.NotFound("own"), "410": theirs.Gone(), "gone": Gone(), "409": Both(),
+                "400": theirs.BadRequestKeyError("k"), "ready": ready, "key": KeyError("x")}
+
+    def fail(request):
+        raise failures[request.args["what"]]
+
+    paths = both("/fail", fail)
+
+    def told(what):
+        (said,) = {client.get(f"{path}?what={what}").text for path in paths}
+        return said
+
+    errorhandler(Exception)(lambda e: f"any {type(e).__module__} {type(e).__name__}")
+    assert told("404") == "any werkzeug.exceptions NotFound" and told("key") == "any builtins KeyError"
+    errorhandler(KeyError)(lambda e: f"key {type(e).__module__}")
+    assert told("400") == "key werkzeug.exceptions" and told("key") == "key builtins"
+    errorhandler(HTTPException)(lambda e: f"http {type(e).__module__} {e.code}")  # ours is nearer than Exception
+    assert told("404") == "http snacgi.exceptions 404" and told("409") == "http snacgi.exceptions 409"
+    assert told("400") == "http snacgi.exceptions 400" and told("key") == "key builtins"
+    errorhandler(theirs.HTTPException)(lambda e: f"theirs {type(e).__module__} {e.code}")
+    assert told("404") == "theirs werkzeug.exceptions 404" and client.get("/nowhere").text == "http snacgi.exceptions 404"
+    errorhandler(404)(lambda e: f"404 {type(e).__module__} {e.description}")  # a status before every class
+    assert told("404") == "404 snacgi.exceptions own" and told("410") == "theirs werkzeug.exceptions 410"
+    errorhandler(410)(lambda e: "410")
+    errorhandler(Gone)(lambda e: "nearest")
+    assert told("410") == "410" and told("gone") == "nearest"
+    errorhandler(theirs.NotFound)(lambda e: e)  # it is sent as it is
+    assert client.get(paths[0] + "?what=404").json["error"] == "own"
+    assert client.get(paths[0] + "?what=404").status_code == 404 and told("ready") == "r"
+
+
 def test_teardown_gets_what_nobody_handled(quiet, caplog):
     seen = []
     teardown_request(lambda exc: seen.append(type(exc)))
