@@ -70,7 +70,7 @@ def _msgspec(cls: Any) -> Callable[..., Any]:
 
     def convert(value: Any, loc: tuple[Any, ...], errors: Errors) -> Any:
         try:
-            return msgspec.convert(value, cls)
+            return msgspec.convert(value, cls, str_keys=True)  # as JSON's are
         except msgspec.ValidationError as exc:  # tells the first one only
             text = str(exc)
             at = _AT.search(text)

@@ -132,6 +132,19 @@ def test_msgspec(client):
         ("body.price.amount", "missing"), ("body.node.n", "value_error")]
 
 
+def test_msgspec_keys_that_are_no_text(client):
+    class Counts(msgspec.Struct):
+        by_number: dict[int, str]
+        by_day: dict[datetime.date, int] = {}
+
+    @post("/counts")
+    def counts(counts: Counts):
+        return [[*counts.by_number], [day.year for day in counts.by_day]]
+
+    assert client.post("/counts", json={"by_number": {"1": "a", "-2": "b"}, "by_day": {"2024-01-02": 3}}).json == [[1, -2], [2024]]
+    assert errors(client.post("/counts", json={"by_number": {"x": "a"}}))[0][1] == "value_error"
+
+
 def test_the_document_is_valid(client):
     @post("/things/<int(min=1):n>/<any(a,b):kind>", responses={201: {"description": "made", "model": Thing}, 404: "none"})
     def things(n: int, kind: str, thing: Thing, q: list[int] = [], at: Optional[datetime.date] = None) -> Price: ...
