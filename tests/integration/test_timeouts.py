@@ -157,7 +157,7 @@ def test_a_handler_that_swallows_it_loses_its_thread(snacgi: Snacgi, gate: Gate)
     assert daemon.get("/quick").json() == {"pid": daemon.worker}
     assert ended(gate) == ["HandlerTimeout"]
     daemon.wait_log("its thread is given up and another one takes its place")
-    assert threads(daemon.worker) == before + 1
+    wait_until(lambda: threads(daemon.worker) == before + 1, "one thread more")
     native_answers(daemon)
     gate.open()
     for n in range(20):

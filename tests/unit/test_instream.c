@@ -187,6 +187,7 @@ test_patience(void **state)
 {
 	(void)state;
 	struct sn_instream *s = sn_instream_new(-1, 20, room, &called);
+	assert_non_null(s);
 	assert_int_equal(sn_instream_patience(s), 20);
 	assert_int_equal(sn_instream_wait(s), SN_ERANGE);
 	sn_instream_push(s, "a", 1, NULL);
@@ -251,7 +252,12 @@ bring(void *arg)
 			len = (size_t)(p->total - at);
 		fill(in, at, len);
 		at += len;
-		if (sn_instream_push(p->s, in, len, NULL) != SN_EAGAIN)
+		int rc = sn_instream_push(p->s, in, len, NULL);
+		if (rc < 0 && rc != SN_EAGAIN) { /* the reader is told, whose test it is */
+			sn_instream_end(p->s, rc);
+			return NULL;
+		}
+		if (rc == 0)
 			continue;
 		pthread_mutex_lock(&p->lock);
 		while (!p->room)
@@ -268,12 +274,13 @@ test_two_threads(void **state)
 {
 	(void)state;
 	static uint8_t out[PIECE];
-	struct pair p = { .total = 8 << 20 };
+	static struct pair p = { .total = 8 << 20 };
 	pthread_t thread;
 	uint64_t got = 0;
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.changed, NULL);
 	p.s = sn_instream_new((int64_t)p.total, 60000, pair_room, &p);
+	assert_non_null(p.s);
 	assert_int_equal(pthread_create(&thread, NULL, bring, &p), 0);
 	for (;;) {
 		ssize_t n = sn_instream_read(p.s, out, 1 + (size_t)(got * 31 % PIECE));
