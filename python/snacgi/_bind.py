@@ -235,7 +235,7 @@ class _Pipeline:
                     raise TypeError(f"{name} (after_request) returned {type(result).__name__}, not the Response")
             if self.teardown:
                 result = self.torn_down_later(request, result, failure)
-                streams = isinstance(result, Response) and result.is_streamed
+                streams = is_streamed(result)
             return result
         except BaseException as exc:
             failure = exc
@@ -277,7 +277,7 @@ class _Pipeline:
     async def begun(self, request: Request, response: Response) -> Response:
         """The same; an answer in pieces with the first one, so that its failing is an error of
         the handler's."""
-        if not response.is_streamed or request.method == "HEAD" or response.status_code in (204, 304):
+        if not is_streamed(response) or request.method == "HEAD" or response.status_code in (204, 304):
             return response
         source: Any = response.response
         if not is_async_source(source):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from typing import Any, AsyncIterable, Awaitable, Callable, Iterator, Optional
 
-from _snacgi import Response
+from _snacgi import File, Response
 
 _TURN = 16  # pieces before other tasks get their turn
 
@@ -35,11 +35,12 @@ async def drive(out: Any, source: AsyncIterable[Any]) -> None:
 
 
 def is_streamed(result: Any) -> bool:
-    """True when the body of what a handler returned comes in pieces."""
+    """True when the body of what a handler returned comes in pieces out of Python. A file does not: C
+    sends it, if it gets the File itself."""
     body = result[0] if isinstance(result, tuple) and result else result
     if isinstance(body, Response):
-        return body.is_streamed
-    return hasattr(body, "__next__") or hasattr(body, "__anext__")
+        return body.is_streamed and not isinstance(body.response, File)
+    return not isinstance(body, File) and (hasattr(body, "__next__") or hasattr(body, "__anext__"))
 
 
 def is_async_source(source: Any) -> bool:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import errno
+import asyncio
+import contextvars
 import io
 import os
 from datetime import datetime, timezone
@@ -11,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import snacgi
+from _snacgi import File, Request
 from snacgi import _files, _routing, route, send_file, send_from_directory
 from snacgi.exceptions import NotFound
+from snacgi._bind import bind
 from snacgi.testing import TestClient
 
 pytestmark = pytest.mark.usefixtures("registry")
@@ -196,3 +201,31 @@ def test_the_web_server_sends_it(path: Path, tmp_path: Path, monkeypatch: pytest
             _files.configure("x-accel-redirect", [entry])
     with pytest.raises(ValueError, match="send_file_from"):
         _files.configure("x-sendfile", [f"{tmp_path} = /x/"])
+
+
+@pytest.mark.parametrize("hook", ["errorhandler", "teardown_request"])
+def test_hooks_leave_it_to_c(scope: Any, path: Path, hook: str) -> None:
+    done = []
+    if hook == "errorhandler":
+        snacgi.errorhandler(KeyError)(lambda exc: "failed")
+    else:
+        snacgi.teardown_request(lambda exc: done.append(exc))
+
+    @route("/f")
+    def sync(request: Any) -> Any:
+        return send_file(path), 200
+
+    @route("/g")
+    async def asynchronous(request: Any) -> Any:
+        return send_file(path)
+
+    for made in _routing.registry:
+        call, asked = bind(made), Request("GET", made.pattern)
+        context = contextvars.copy_context()
+        result = context.run(lambda: asyncio.run(call(asked)) if made.is_async else call(asked))
+        response = result[0] if isinstance(result, tuple) else result
+        assert type(response.response) is File
+        response.response.close()
+    assert done == ([] if hook == "errorhandler" else [None, None])
+    with TestClient() as tests:
+        assert tests.get("/f").data == tests.get("/g").data == b"0123456789"
