@@ -9,6 +9,7 @@ sync handler nothing in it ever waits, and it is driven by hand. Private.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 import sys
@@ -190,6 +191,23 @@ def drive_by_hand(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise RuntimeError("a hook around a sync handler has awaited")
 
 
+async def _in_thread(guarded: Guarded) -> None:
+    """Primes it outside the event loop, which its first piece may not hold up."""
+    import asyncio
+
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    primed = loop.run_in_executor(None, context.run, guarded.prime)
+    try:
+        await asyncio.shield(primed)
+    except asyncio.CancelledError:  # nobody else will close it
+        primed.add_done_callback(lambda _: loop.run_in_executor(None, context.run, guarded.close))
+        raise
+    finally:
+        for variable, value in context.items() if primed.done() else ():
+            if variable.get(context) is not value:  # context: as a default that no variable has
+                variable.set(value)
+
+
 class _Pipeline:
     """before_request, the handler, after_request, teardown_request, and errors."""
 
@@ -282,7 +300,10 @@ class _Pipeline:
         source: Any = response.response
         if not is_async_source(source):
             response.response = guarded = Guarded(source)
-            guarded.prime()
+            if self.asynchronous:
+                await _in_thread(guarded)
+            else:
+                guarded.prime()
         elif self.asynchronous:
             response.response = guard = AsyncGuarded(source)
             await guard.prime()

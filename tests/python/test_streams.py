@@ -5,6 +5,7 @@ import asyncio
 import contextvars
 import gc
 import io
+import threading
 import weakref
 
 import pytest
@@ -167,6 +168,60 @@ def test_error_handlers_answer_what_fails_at_first(client, kind):
 
     answer = client.get("/x")
     assert answer.status_code == 418 and answer.json == {"error": "'first'"} and notes.count("closed") == 1
+
+
+def test_a_sync_generator_begins_outside_the_event_loop(client):
+    began, go, notes = threading.Event(), threading.Event(), []
+
+    @snacgi.errorhandler(KeyError)
+    def failed(exc):
+        return {"error": str(exc)}, 418
+
+    @get("/x")
+    async def handler(request):
+        def generate():
+            began.set()
+            notes.append(go.wait(5))
+            variable.set("first")
+            yield current_request.path
+            yield variable.get()
+
+        asyncio.get_running_loop().run_in_executor(None, lambda: (began.wait(5), loop.call_soon_threadsafe(go.set)))
+        return generate()
+
+    @get("/fails")
+    async def fails(request):
+        def generate():
+            raise KeyError("first")
+            yield
+
+        return generate()
+
+    loop = client._loop.get()
+    assert client.get("/x").text == "/xfirst" and notes == [True]
+    assert client.get("/fails").status_code == 418
+
+
+def test_a_sync_generator_that_is_not_waited_for_is_closed(client):
+    go, closed = threading.Event(), threading.Event()
+    snacgi.errorhandler(KeyError)(lambda exc: "failed")
+
+    @get("/x")
+    async def handler(request):
+        def generate():
+            try:
+                loop.call_soon_threadsafe(lambda: (task.cancel(), go.set()))
+                go.wait(5)
+                yield "a"
+            finally:
+                closed.set()
+
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        return generate()
+
+    with pytest.raises(asyncio.CancelledError):
+        client.get("/x")
+    assert closed.wait(5)
 
 
 def test_hooks_around_a_stream(client, kind):
