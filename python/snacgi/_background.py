@@ -9,7 +9,7 @@ import sys
 from typing import Any, AsyncIterator, Callable, Iterator
 
 from ._hooks import is_async
-from ._streaming import close_source, is_async_source
+from ._streaming import aclose_source, close_source, is_async_source
 
 
 class BackgroundTask:
@@ -108,8 +108,8 @@ class _AsyncSource:
         if self._closed:
             return
         self._closed = True
-        if not self.whole and hasattr(self._body, "aclose"):
-            await self._body.aclose()
+        if not self.whole:
+            await aclose_source(self._body, self._iterator)
         await run_in_loop(self._work)
 
 

@@ -16,10 +16,12 @@ async def drive(out: Any, source: AsyncIterable[Any]) -> None:
     """Sends what `source` gives to `out`, whose peer may be slow; then closes it, once."""
     from asyncio import sleep
 
+    iterator: Any = None
     try:
         pieces = 0
         if not out.bodyless:
-            async for piece in source:
+            iterator = source.__aiter__()
+            async for piece in Iterated(iterator):
                 room: Any = out.write(piece)
                 if room is False:
                     return
@@ -31,7 +33,17 @@ async def drive(out: Any, source: AsyncIterable[Any]) -> None:
                     await sleep(0)
         out.finish()
     finally:
-        await _aclose(source)
+        await aclose_source(source, iterator)
+
+
+class Iterated:
+    """For ``async for`` over an iterator that is kept, to be closed."""
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> Any:
+        return self._iterator
 
 
 def is_streamed(result: Any) -> bool:
@@ -47,12 +59,6 @@ def is_async_source(source: Any) -> bool:
     return hasattr(source, "__aiter__")
 
 
-async def _aclose(source: Any) -> None:
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        await close()
-
-
 def _is_empty(piece: Any) -> bool:
     return isinstance(piece, (str, bytes, bytearray)) and not piece
 
@@ -65,6 +71,16 @@ def close_source(source: Any, iterator: Any = None) -> None:
     finally:
         if hasattr(source, "close"):
             source.close()
+
+
+async def aclose_source(source: Any, iterator: Any = None) -> None:
+    """The same with aclose()."""
+    try:
+        if iterator is not None and iterator is not source and hasattr(iterator, "aclose"):
+            await iterator.aclose()
+    finally:
+        if hasattr(source, "aclose"):
+            await source.aclose()
 
 
 class Guarded:
@@ -157,9 +173,7 @@ class AsyncGuarded:
             return
         self._closed = True
         try:
-            if self._iterator is not self._source:
-                await _aclose(self._iterator)
-            await _aclose(self._source)
+            await aclose_source(self._source, self._iterator)
         finally:
             if self.end is not None:
                 await self.end(self._failure)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 
 from _snacgi import Request
 
-from ._streaming import close_source, is_async_source
+from ._streaming import aclose_source, close_source, is_async_source
 
 _END = object()
 
@@ -33,20 +33,22 @@ class _AsyncIterator:
         self._task = begun.result()  # the loop itself does not keep it
 
     async def _run(self, wanted: asyncio.Queue[Optional[Future[Any]]]) -> None:
+        iterator: Any = None
         try:
-            iterator = self._source.__aiter__()
-            while True:
-                want = await wanted.get()
-                if want is None:
-                    break
-                try:
-                    want.set_result(await iterator.__anext__())
-                except StopAsyncIteration:
-                    want.set_result(_END)
-                except BaseException as exc:
-                    want.set_exception(exc)
-            if hasattr(self._source, "aclose"):
-                await self._source.aclose()
+            try:
+                iterator = self._source.__aiter__()
+                while True:
+                    want = await wanted.get()
+                    if want is None:
+                        break
+                    try:
+                        want.set_result(await iterator.__anext__())
+                    except StopAsyncIteration:
+                        want.set_result(_END)
+                    except BaseException as exc:
+                        want.set_exception(exc)
+            finally:
+                await aclose_source(self._source, iterator)
             self._over.set_result(None)
         except BaseException as exc:
             self._over.set_exception(exc)

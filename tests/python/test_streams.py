@@ -13,6 +13,7 @@ import pytest
 import _snacgi
 import snacgi
 from snacgi import Request, Response, abort, current_request, get, route, stream_with_context
+from snacgi._streaming import drive
 from snacgi.testing import TestClient
 
 variable = contextvars.ContextVar("variable", default="unset")
@@ -131,6 +132,51 @@ def test_a_client_that_leaves(client, kind):
     assert notes.count("closed") == 1
     client.head("/x")
     assert len(notes) == (2 if kind == "async" else 2)
+
+
+class OfAnAsyncGenerator:
+    """What `async for` makes of it is another object, which has to be closed too."""
+
+    def __init__(self, notes):
+        self.notes = notes
+
+    async def __aiter__(self):
+        try:
+            for piece in "abc":
+                yield piece
+        finally:
+            self.notes.append("iterator")
+
+    async def aclose(self):
+        self.notes.append("source")
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_iterator_of_a_source_is_closed(client, background):
+    notes = []
+
+    @get("/x")
+    async def handler(request):
+        return Response(OfAnAsyncGenerator(notes), background=(lambda: notes.append("work")) if background else None)
+
+    with client.get("/x") as answer:
+        assert next(answer.iter_encoded()) == b"a"
+    assert notes == ["iterator", "source"] + ["work"] * background
+
+
+def test_the_daemon_closes_the_iterator():
+    class Out:
+        bodyless = False
+
+        def write(self, piece):
+            return False  # its client has gone
+
+    async def run():
+        await drive(Out(), OfAnAsyncGenerator(notes))
+        assert notes == ["iterator", "source"]
+
+    notes = []
+    asyncio.run(run())
 
 
 def test_failing_midway_is_raised(client, kind):
