@@ -15,7 +15,7 @@ import unicodedata
 from datetime import datetime, timezone
 from email.utils import formatdate
 from time import time
-from typing import IO, Any, Callable, Optional, Union
+from typing import IO, Any, Callable, Iterator, Optional, Union
 from urllib.parse import quote
 from zlib import adler32
 
@@ -89,7 +89,7 @@ class _Content:
             return File(fd, self.offset + start, length or 0)
         if isinstance(self.stream, bytes):
             return self.stream[start:start + (length or 0)]
-        return _pieces(self.stream)
+        return _Pieces(self.stream)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -99,14 +99,24 @@ class _Content:
             self.stream.close()
 
 
-def _pieces(stream: Any) -> Any:
-    try:
-        while True:
-            piece = stream.read(65536)
-            if not piece:
-                return
-            yield piece
-    finally:
+class _Pieces:
+    # No generator: one that was never begun closes nothing.
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        piece = self._stream.read(65536) if self._stream is not None else b""
+        if not piece:
+            self.close()
+            raise StopIteration
+        return piece
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
         if hasattr(stream, "close"):
             stream.close()
 
@@ -224,6 +234,7 @@ def _answer(content: _Content, request: Optional[Request], mimetype: Optional[st
         response.headers["ETag"] = f'"{tag}"'
     if conditional and request is not None and not _conditional.passes(request, tag, modified):
         response.status_code = 304
+        content.close()
         return response
     offloaded = _offloaded(content.path) if content.path is not None else None
     if offloaded:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, AsyncIterable, AsyncIterator, Iterable, Iterator, Optional, Union
+from typing import TYPE_CHECKING, Any, AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Optional, Union
 
 from _snacgi import Headers, Response
 
 from ._helpers import jsonify
-from ._streaming import close_source, is_async_source
+from ._streaming import Iterated, aclose_source, close_source, is_async_source
+
+if TYPE_CHECKING:
+    import asyncio
 
 PING = 15.0  # seconds; front servers and proxies give up after 60 of silence
 
@@ -69,55 +72,95 @@ def _encode(item: Any) -> bytes:
     return (item if isinstance(item, SSEMessage) else SSEMessage(item)).encode()
 
 
-def _events(source: Iterable[Any]) -> Iterator[bytes]:
-    iterator = None
-    try:
-        yield _OPENING
-        iterator = iter(source)
-        for item in iterator:
-            yield _encode(item)
-    finally:
-        close_source(source, iterator)
+class _Events:
+    # No generator, nor is the next: one that was never begun would close nothing.
+
+    def __init__(self, source: Iterable[Any]) -> None:
+        self._source = source
+        self._iterator: Optional[Iterator[Any]] = None
+        self._opened = self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._closed:
+            raise StopIteration
+        if not self._opened:
+            self._opened = True
+            return _OPENING
+        if self._iterator is None:
+            self._iterator = iter(self._source)
+        return _encode(next(self._iterator))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            close_source(self._source, self._iterator)
 
 
-async def _async_events(source: AsyncIterable[Any], ping: Optional[float]) -> AsyncIterator[bytes]:
+class _AsyncEvents:
     # The source runs in one task of its own, so that what waits for it can wait for the next
     # ping as well; it is one event ahead at most.
-    import asyncio
 
-    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+    def __init__(self, source: AsyncIterable[Any], ping: Optional[float]) -> None:
+        self._source, self._ping = source, ping
+        self._iterator: Optional[AsyncIterator[Any]] = None
+        self._closed = False  # the source
+        self._events = self._paced()
 
-    async def pump() -> None:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._events.__anext__()
+
+    async def aclose(self) -> None:
         try:
-            async for item in source:
+            await self._events.aclose()
+        finally:  # unless the task has: it may not have begun
+            await self._close_source()
+
+    async def _close_source(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await aclose_source(self._source, self._iterator)
+
+    async def _pump(self, queue: asyncio.Queue[Any]) -> None:
+        try:
+            self._iterator = self._source.__aiter__()
+            async for item in Iterated(self._iterator):
                 await queue.put(_encode(item))
         finally:
-            if hasattr(source, "aclose"):
-                await source.aclose()
+            await self._close_source()
         await queue.put(_END)
 
-    task = asyncio.create_task(pump())
-    waits: Optional[asyncio.Task[Any]] = None
-    try:
-        yield _OPENING
-        while True:
-            waits = waits or asyncio.create_task(queue.get())
-            await asyncio.wait((waits, task), timeout=ping, return_when=asyncio.FIRST_COMPLETED)
-            if waits.done():
-                item, waits = waits.result(), None
-                if item is _END:
+    async def _paced(self) -> AsyncGenerator[bytes, None]:
+        import asyncio
+
+        queue: asyncio.Queue[Any] = asyncio.Queue(1)
+        task = asyncio.create_task(self._pump(queue))
+        waits: Optional[asyncio.Task[Any]] = None
+        try:
+            yield _OPENING
+            while True:
+                waits = waits or asyncio.create_task(queue.get())
+                await asyncio.wait((waits, task), timeout=self._ping, return_when=asyncio.FIRST_COMPLETED)
+                if waits.done():
+                    item, waits = waits.result(), None
+                    if item is _END:
+                        break
+                    yield item
+                elif task.done() and queue.empty():
                     break
-                yield item
-            elif task.done() and queue.empty():
-                break
-            elif not task.done():
-                yield _PING
-        await task
-    finally:
-        for each in (waits, task):
-            if each is not None and not each.done():
-                each.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+                elif not task.done():
+                    yield _PING
+            await task
+        finally:
+            for each in (waits, task):
+                if each is not None and not each.done():
+                    each.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 class SSEResponse(Response):
@@ -144,5 +187,5 @@ class SSEResponse(Response):
         given.setdefault("Cache-Control", "no-cache")
         given.setdefault("X-Accel-Buffering", "no")
         source: Any = content
-        events: Any = _async_events(source, ping) if is_async_source(source) else _events(source)
+        events: Any = _AsyncEvents(source, ping) if is_async_source(source) else _Events(source)
         super().__init__(events, status, given, content_type="text/event-stream; charset=utf-8")

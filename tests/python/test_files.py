@@ -163,6 +163,31 @@ def test_nothing_is_left_open(path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+class Readable:
+    """Has read(), and no descriptor to be sent from."""
+
+    def __init__(self, data: bytes) -> None:
+        self.read, self.closed = io.BytesIO(data).read, 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_what_is_read_is_closed() -> None:
+    made = []
+
+    def send() -> Any:
+        made.append(Readable(b"x" * 100_000))
+        return send_file(made[-1], "text/plain", etag="t")  # type: ignore[arg-type]
+
+    tests = client(send)
+    assert tests.get("/f").data == b"x" * 100_000
+    assert tests.get("/f", headers={"If-None-Match": '"t"'}).status_code == 304
+    assert tests.head("/f").status_code == 200
+    tests.get("/f").close()
+    assert [one.closed for one in made] == [1] * 4
+
+
 @pytest.mark.parametrize("name", ["../data.txt", "a/../../x", "/etc/passwd", "..", "none", "", ".", "sub", "a\0b", "fifo"])
 def test_outside(path: Path, tmp_path: Path, name: str) -> None:
     inner = tmp_path / "inner"

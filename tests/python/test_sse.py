@@ -114,3 +114,60 @@ def test_what_a_source_raises(client):
     assert next(pieces) == b":\n\n" and next(pieces) == b"data: first\n\n"
     with pytest.raises(KeyError):
         next(pieces)
+
+
+class Source:
+    """Of either kind; counts how often it is closed."""
+
+    closed = 0
+
+    def __iter__(self):
+        return iter(["a"])
+
+    def close(self):
+        self.closed += 1
+
+
+class AsyncSource:
+    closed = 0
+
+    async def __aiter__(self):
+        yield "a"
+
+    async def aclose(self):
+        self.closed += 1
+
+
+@pytest.mark.parametrize("make", [Source, AsyncSource])
+def test_a_source_is_closed_once(client, make):
+    made = []
+
+    def answer():
+        made.append(make())
+        return SSEResponse(made[-1])
+
+    @get("/sync")
+    def sync():
+        return answer()
+
+    @get("/async")
+    async def asynchronous():
+        return answer()
+
+    path = "/sync" if make is Source else "/async"
+    assert client.get(path).data.endswith(b"data: a\n\n")
+    client.head(path)
+    with client.get(path) as response:
+        next(response.iter_encoded())
+    assert [source.closed for source in made] == [1, 1, 1]
+
+
+def test_a_source_is_closed_before_its_task_has_begun():
+    async def run():
+        source = AsyncSource()
+        events = SSEResponse(source).response
+        assert await events.__anext__() == b":\n\n"
+        await events.aclose()
+        return source.closed
+
+    assert asyncio.run(run()) == 1
