@@ -5,7 +5,7 @@ stream_with_context, which users import from snacgi."""
 from __future__ import annotations
 
 import functools
-from typing import Any, AsyncIterable, Awaitable, Callable, Iterator, Optional
+from typing import Any, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Optional
 
 from _snacgi import File, Response
 
@@ -60,7 +60,28 @@ def is_async_source(source: Any) -> bool:
 
 
 def _is_empty(piece: Any) -> bool:
-    return isinstance(piece, (str, bytes, bytearray)) and not piece
+    if isinstance(piece, str):
+        return not piece
+    try:
+        return memoryview(piece).nbytes == 0
+    except TypeError:  # none of bytes: the sink tells
+        return False
+
+
+def first_of(pieces: Iterator[Any]) -> list[Any]:
+    """[the first piece that is not empty], [] when there is none. Empty ones are not kept: nothing is
+    sent for them, and a source may give any number."""
+    for piece in pieces:
+        if not _is_empty(piece):
+            return [piece]
+    return []
+
+
+async def _first_of_async(pieces: AsyncIterator[Any]) -> list[Any]:
+    async for piece in pieces:
+        if not _is_empty(piece):
+            return [piece]
+    return []
 
 
 def close_source(source: Any, iterator: Any = None) -> None:
@@ -96,13 +117,8 @@ class Guarded:
 
     def prime(self) -> None:
         """Gets the first piece, while its failing can still be answered by others."""
-        first = []  # apart: what is in self._first comes again
         try:
-            for piece in self:
-                first.append(piece)
-                if not _is_empty(piece):
-                    break
-            self._first = first
+            self._first = first_of(self)
         except BaseException:
             self.close()
             raise
@@ -112,7 +128,7 @@ class Guarded:
 
     def __next__(self) -> Any:
         if self._first:
-            return self._first.pop(0)
+            return self._first.pop()
         try:
             return next(self._iterator)
         except StopIteration:
@@ -143,13 +159,8 @@ class AsyncGuarded:
         self._first: list[Any] = []
 
     async def prime(self) -> None:
-        first = []  # apart: what is in self._first comes again
         try:
-            async for piece in self:
-                first.append(piece)
-                if not _is_empty(piece):
-                    break
-            self._first = first
+            self._first = await _first_of_async(self)
         except BaseException:
             await self.aclose()
             raise
@@ -159,7 +170,7 @@ class AsyncGuarded:
 
     async def __anext__(self) -> Any:
         if self._first:
-            return self._first.pop(0)
+            return self._first.pop()
         try:
             return await self._iterator.__anext__()
         except StopAsyncIteration:

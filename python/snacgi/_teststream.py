@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 
 from _snacgi import Request
 
-from ._streaming import aclose_source, close_source, is_async_source
+from ._streaming import aclose_source, close_source, first_of, is_async_source
 
 _END = object()
 
@@ -108,19 +108,14 @@ class Pieces:
         if request.method == "HEAD" or status in (204, 304):
             self.close()
             return
-        first = []  # apart: what is in self._first comes again
-        for piece in self:
-            first.append(piece)
-            if piece:
-                break
-        self._first = first
+        self._first = first_of(self)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         if self._first:
-            return self._first.pop(0)
+            return self._first.pop()
         if self._closed:
             raise StopIteration
         try:

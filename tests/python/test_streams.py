@@ -270,6 +270,17 @@ def test_a_sync_generator_that_is_not_waited_for_is_closed(client):
     assert closed.wait(5)
 
 
+@pytest.mark.parametrize("handled", [False, True])
+def test_empty_pieces_before_the_first_are_not_kept(client, kind, handled):
+    if handled:
+        snacgi.errorhandler(KeyError)(lambda exc: (str(exc), 418))
+    register(kind, "/x", [], ["", b"", memoryview(b""), "a", "", "b"])
+    register(kind, "/fails", [], ["", memoryview(b"")], KeyError("first"))
+    assert list(client.get("/x").iter_encoded()) == [b"a", b"", b"b"]
+    if handled:
+        assert client.get("/fails").status_code == 418
+
+
 def test_hooks_around_a_stream(client, kind):
     notes = []
     register(kind, "/x", notes, ["a", "b"])
