@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, Callable, Iterator, Optional
 
 from _snacgi import Request
@@ -23,6 +23,7 @@ class _AsyncIterator:
         self._source, self._loop = source, loop
         self._wanted: Optional[asyncio.Queue[Optional[Future[Any]]]] = None
         self._over: Future[None] = Future()
+        self._asked: Optional[Future[Any]] = None
         begun: Future[Any] = Future()
 
         def begin() -> None:
@@ -45,30 +46,44 @@ class _AsyncIterator:
                         want.set_result(await iterator.__anext__())
                     except StopAsyncIteration:
                         want.set_result(_END)
+                    except asyncio.CancelledError as exc:
+                        want.set_exception(exc)
+                        raise
                     except BaseException as exc:
                         want.set_exception(exc)
             finally:
                 await aclose_source(self._source, iterator)
             self._over.set_result(None)
+        except asyncio.CancelledError:  # by close(), or by the end of the loop; it is closed
+            self._over.set_result(None)
+            raise
         except BaseException as exc:
             self._over.set_exception(exc)
 
     def _ask(self, want: Optional[Future[Any]]) -> None:
         assert self._wanted is not None
-        self._loop.call_soon_threadsafe(self._wanted.put_nowait, want)
+        if not self._over.done():
+            self._loop.call_soon_threadsafe(self._wanted.put_nowait, want)
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
         want: Future[Any] = Future()
+        self._asked = want
         self._ask(want)
+        wait((want, self._over), return_when=FIRST_COMPLETED)
+        if not want.done():
+            self._over.result()  # raises what ended it before
+            raise StopIteration
         piece = want.result()
         if piece is _END:
             raise StopIteration
         return piece
 
     def close(self) -> None:
+        if self._asked is not None and not self._asked.done():  # by another thread, which waits
+            self._loop.call_soon_threadsafe(self._task.cancel)
         self._ask(None)
         self._over.result()
 
@@ -82,15 +97,15 @@ class Pieces:
             raise TypeError(f"{name} returned an asynchronous iterator, which nobody awaits there: write it"
                             " with async def")
         self._name, self._source, self._context = name, source, context
-        self._asynchronous = is_async_source(source)
+        self.asynchronous = is_async_source(source)
         self.whole: bool = getattr(source, "whole", False)  #: it is one piece, with background work
-        self._closed = False
+        self.closed = False
         self._iterator: Any = None
         self._loop = loop
         self._first: list[bytes] = []
 
     def _next(self) -> Any:
-        if self._asynchronous:
+        if self.asynchronous:
             return next(self._begun(), _END)
         if self._iterator is None:
             self._iterator = self._context.run(iter, self._source)
@@ -116,7 +131,7 @@ class Pieces:
     def __next__(self) -> bytes:
         if self._first:
             return self._first.pop()
-        if self._closed:
+        if self.closed:
             raise StopIteration
         try:
             piece = self._next()
@@ -137,10 +152,10 @@ class Pieces:
                         " yield bytes or str")
 
     def close(self) -> None:
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
-        if self._asynchronous:
+        self.closed = True
+        if self.asynchronous:
             self._begun().close()
         else:
             self._context.run(close_source, self._source, self._iterator)

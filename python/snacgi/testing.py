@@ -19,7 +19,9 @@ import asyncio
 import contextvars
 import pickle
 import threading
+import weakref
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Callable, Coroutine, Iterable, Iterator, Mapping, Optional, Union
 from urllib.parse import urljoin, urlsplit
 
@@ -191,6 +193,8 @@ class TestClient:
         self._life: Optional[Life] = None
         self._jar = CookieJar()
         self._table: Optional[_Table] = None
+        self._open: weakref.WeakSet[Pieces] = weakref.WeakSet()
+        self._held: list[Pieces] = []  # of them: of asynchronous sources, each with a task
 
     def __enter__(self) -> TestClient:
         life = Life(self._loop.get() if needs_loop() else None)
@@ -202,7 +206,14 @@ class TestClient:
         self.close()
 
     def close(self) -> None:
-        """Ends the application's life, the event loop and the pool that the client has started."""
+        """Closes answers that have not come to their end; then ends the application's life, the event loop
+        and the pool that the client has started."""
+        with ExitStack() as stack:
+            stack.callback(self._end)
+            for pieces in list(self._open):
+                stack.callback(pieces.close)
+
+    def _end(self) -> None:
         life, self._life = self._life, None
         if life is not None:
             life.lanes_ended()
@@ -275,6 +286,8 @@ class TestClient:
         if not isinstance(content, bytes):
             try:
                 pieces = content = Pieces(content, name, asynchronous, self._loop.get, context)
+                self._open.add(pieces)
+                self._held = [p for p in (*self._held, pieces) if p.asynchronous and not p.closed]
                 pieces.prime(request, int(head[8:11]))
                 if pieces.whole:  # its background work is done before the test goes on
                     content = b"".join(pieces)

@@ -370,3 +370,101 @@ def test_an_error_has_no_stream(answer, capfd):
 
     a = answer(HTTPException(response=Response(iter("ab"))))
     assert a.status == 500 and "cannot be a stream" in capfd.readouterr().err
+
+
+class Notes(list):
+    def __init__(self):
+        self.asked = threading.Event()  # for what will not come
+
+
+@pytest.fixture
+def life(kind, scope, monkeypatch):
+    """Notes of a stream that never ends by itself, with teardown, background work and a shutdown hook."""
+    from snacgi import _life
+
+    monkeypatch.setattr(_life, "shutdown", [])
+    notes = Notes()
+
+    def generate():
+        try:
+            while True:
+                yield "x"
+        finally:
+            notes.append("closed")
+
+    async def generate_async():
+        try:
+            yield "x"
+            notes.asked.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            notes.append("closed")
+
+    def answer():
+        pieces = generate() if kind == "sync" else generate_async()
+        return Response(pieces, background=lambda: notes.append("work"))
+
+    if kind == "sync":
+        get("/x")(lambda request: answer())
+    else:
+
+        @get("/x")
+        async def handler(request):
+            return answer()
+
+    snacgi.teardown_request(lambda exc: notes.append(f"teardown {exc!r}"))
+    snacgi.on_shutdown(lambda: notes.append("shutdown"))
+    return notes
+
+
+def test_leaving_the_client_closes_what_is_open(life):
+    with TestClient() as client:
+        answer = client.get("/x")
+        pieces = answer.iter_encoded()
+        assert next(pieces) == b"x" and life == []
+    assert life == ["closed", "teardown None", "work", "shutdown"]
+    assert list(pieces) == []
+    answer.close()
+
+
+@pytest.mark.parametrize("kind", ["async"])
+def test_leaving_the_client_closes_what_nobody_holds(life):
+    with TestClient() as client:
+        client.get("/x")
+        gc.collect()
+    assert life == ["closed", "teardown None", "work", "shutdown"]
+
+
+@pytest.mark.parametrize("kind", ["async"])
+def test_leaving_the_client_ends_who_waits_for_a_piece(life):
+    raised, asked = [], life.asked
+
+    def wait():
+        try:
+            raised.append(next(pieces))
+        except BaseException as exc:
+            raised.append(type(exc))
+
+    with TestClient() as client:
+        answer = client.get("/x")
+        pieces = answer.iter_encoded()
+        assert next(pieces) == b"x"
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        assert asked.wait(5)
+    thread.join(5)
+    assert raised == [asyncio.CancelledError] and life == ["closed", "teardown CancelledError()", "work", "shutdown"]
+
+
+def test_a_source_whose_aiter_fails(client):
+    class Source:
+        def __aiter__(self):
+            raise KeyError("aiter")
+
+    @get("/x")
+    async def handler(request):
+        return Response(Source())
+
+    with pytest.raises(KeyError, match="aiter"):
+        client.get("/x")
