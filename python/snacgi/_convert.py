@@ -41,14 +41,14 @@ class TooMany(Exception):
 
 class _Tries:
     """What alternatives may still find wrong. `size`, asked when that is used up, is the request's, which
-    has eight more for each byte: a long list of int | str has one for each of its texts."""
+    has two more for each byte: a long list of int | str has one for each of its texts."""
 
     def __init__(self, size: Callable[[], int]) -> None:
         self.left, self.size = 10000, size
 
     def used_up(self) -> bool:
         if self.left < 0 and self.size is not _nothing:
-            self.left += 8 * self.size()
+            self.left += 2 * self.size()
             self.size = _nothing
         return self.left < 0
 
