@@ -77,11 +77,16 @@ struct sn_dispatch {
 	struct sn_syncworker workers[]; /* nworkers + max_stuck */
 };
 
-/* Whose threads run `req`. */
+/* Whose threads run `req`. What an async handler streams by a sync iterator is in the hands of
+ * `d` itself (sn_dispatch_adopt), also where its endpoint has `stream`. */
 static inline struct sn_dispatch *
 sn_dispatch_of(struct sn_dispatch *d, const struct sn_request *req)
 {
-	return sn_unlikely(req->endpoint->stream) && d->readers ? d->readers : d;
+	const struct sn_endpoint *ep = req->endpoint;
+
+	if (sn_unlikely(ep->stream) && d->readers && (ep->lane == SN_LANE_SYNC || ep->lane == SN_LANE_POOL))
+		return d->readers;
+	return d;
 }
 
 /* ---- dispatch.c ---- */

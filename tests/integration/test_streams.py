@@ -260,6 +260,17 @@ def test_the_head_comes_late_and_then_nothing(start: Callable[..., Daemon], tmp:
         assert b"first" in caught.value.got
 
 
+def test_a_silent_generator_of_an_async_handler_is_ended(start: Callable[..., Daemon], notes: Notes, tmp: Path,
+                                                         kind: str) -> None:
+    """Also where the handler began before its request had come."""
+    path = "/handed/gate" if kind == "async" else "/sync/gate"
+    daemon = start(conf={"timeouts": {"stream": 0.5}})
+    with begin(daemon, f"{path}?gate={tmp}/never") as conn, pytest.raises(Closed):
+        conn.response()
+    daemon.wait_log("is over its time: it is interrupted")
+    notes.wait(f"teardown {path} HandlerTimeout")
+
+
 def test_the_end_of_the_server_closes_generators(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start(conf={"timeouts": {"shutdown": 3.0}})
     unread = begin(daemon, f"/{kind}/endless")

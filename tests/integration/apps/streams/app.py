@@ -134,6 +134,16 @@ def gate(request):
     yield "last\n"
 
 
+@get("/handed/gate", stream=True)
+async def handed_gate(request):
+    return gate(request)
+
+
+@get("/sync/reads", stream=True)
+def reads(request):
+    return {"read": len(request.stream.read())}
+
+
 @get("/async/gate")
 async def async_gate(request):
     while not os.path.exists(request.args.get("head", "/")):
