@@ -89,7 +89,7 @@ call_handler(struct sn_syncworker *w, struct sn_request *req)
 	}
 	stream = sn_pyanswer_send(req, result, t->name);
 	if (sn_unlikely(stream != NULL))
-		ss = sn_streams_begin(w->d, stream, context);
+		ss = sn_streams_begin(w, stream, context);
 	if (context && PyContext_Exit(context) < 0)
 		PyErr_Clear();
 	Py_XDECREF(request);

@@ -34,6 +34,7 @@ struct sn_syncworker {
 	bool in_handler;     /* an exception that is injected now hits the handler */
 	bool injected;       /* one was, and has perhaps not been raised yet */
 	atomic_int held;     /* its pool calls are being cancelled: it stays with this request */
+	struct sn_syncstream *stream; /* what `current` is a turn of; NULL: a handler's call */
 
 	/* d->lock: */
 	bool joinable, left; /* a thread was started and not joined; it has ended */
@@ -71,7 +72,7 @@ struct sn_dispatch {
 		struct sn_syncstream *first, *last; /* lock: those that may go on */
 		struct sn_syncstream *open;         /* open_lock: all */
 		atomic_uint ready;    /* written under lock: how many may go on */
-		atomic_uint count;    /* grows under sn_dispatch.lock, and only while not drained */
+		atomic_uint count;    /* those not alone; grows under sn_dispatch.lock, only while not drained */
 		atomic_bool cutting;  /* it is too late to go on */
 	} streams;
 	struct sn_syncworker workers[]; /* nworkers + max_stuck */
@@ -119,11 +120,13 @@ sn_syncworker_end(struct sn_syncworker *w, struct sn_request *req)
 
 /* ---- streams.c: answers that come in pieces; with the GIL ---- */
 
-/* Takes `s`. NULL: answered. The caller runs it. */
-struct sn_syncstream *sn_streams_begin(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context);
+/* Takes `s`. NULL: answered. `w`, the caller's, runs it. */
+struct sn_syncstream *sn_streams_begin(struct sn_syncworker *w, struct sn_pystream *s, PyObject *context);
 /* One that may go on; NULL: none. */
 struct sn_syncstream *sn_streams_take(struct sn_dispatch *d);
 /* Sends what can be sent now; then the sink has it, or it waits for another turn, or is over. */
 void sn_streams_run(struct sn_syncworker *w, struct sn_syncstream *ss);
+/* Its worker was given up: the end does not wait for it. sn_dispatch.lock is held. */
+void sn_streams_give_up(struct sn_syncstream *ss);
 
 #endif

@@ -29,7 +29,7 @@ struct sn_syncstream {
 	struct sn_syncstream *next;                   /* streams.lock: of those that may go on */
 	struct sn_syncstream *open_prev, *open_next; /* streams.open_lock */
 	bool parked;                                  /* streams.open_lock: the sink has it */
-	bool alone;        /* the other workers have ended: its own one stays with it */
+	bool alone;        /* nobody waits for it, the others may have ended: its worker stays with it */
 	atomic_int waits;  /* 1: that worker sleeps until there is room */
 };
 
@@ -99,9 +99,9 @@ on_room(struct sn_request *req SN_UNUSED, void *arg)
 
 /* ---- life ------------------------------------------------------------------------- */
 
-/* Takes `s` and a reference of `context`. NULL: no memory. `ended`: no worker will take it. */
+/* Takes `s` and a reference of `context`. NULL: no memory. `w` NULL: no worker has it yet. */
 static struct sn_syncstream *
-stream_new(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context, bool *ended)
+stream_new(struct sn_dispatch *d, const struct sn_syncworker *w, struct sn_pystream *s, PyObject *context)
 {
 	struct sn_syncstream *ss = calloc(1, sizeof(*ss));
 
@@ -111,13 +111,10 @@ stream_new(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context, bool
 	ss->d = d;
 	ss->context = Py_XNewRef(context);
 	pthread_mutex_lock(&d->lock);
-	*ended = atomic_load(&d->drained);
-	if (!*ended)
+	ss->alone = atomic_load(&d->drained) || (w && atomic_load(&w->given_up));
+	if (!ss->alone)
 		atomic_fetch_add(&d->streams.count, 1);
 	pthread_mutex_unlock(&d->lock);
-	ss->alone = *ended;
-	if (*ended)
-		return ss;
 	pthread_mutex_lock(&d->streams.open_lock);
 	ss->open_next = d->streams.open;
 	if (ss->open_next)
@@ -136,25 +133,40 @@ stream_free(struct sn_syncstream *ss)
 }
 
 static void
+uncount(struct sn_dispatch *d)
+{
+	atomic_fetch_sub(&d->streams.count, 1);
+	sn_full_fence();
+	if (atomic_load(&d->closed)) /* it may have been the last */
+		sn_dispatch_wake(d);
+}
+
+static void
 forget(struct sn_syncstream *ss)
 {
 	struct sn_dispatch *d = ss->d;
 
-	if (!ss->alone) {
-		pthread_mutex_lock(&d->streams.open_lock);
-		if (ss->open_prev)
-			ss->open_prev->open_next = ss->open_next;
-		else
-			d->streams.open = ss->open_next;
-		if (ss->open_next)
-			ss->open_next->open_prev = ss->open_prev;
-		pthread_mutex_unlock(&d->streams.open_lock);
-		atomic_fetch_sub(&d->streams.count, 1);
-		sn_full_fence();
-		if (atomic_load(&d->closed)) /* it may have been the last */
-			sn_dispatch_wake(d);
-	}
+	pthread_mutex_lock(&d->streams.open_lock);
+	if (ss->open_prev)
+		ss->open_prev->open_next = ss->open_next;
+	else
+		d->streams.open = ss->open_next;
+	if (ss->open_next)
+		ss->open_next->open_prev = ss->open_prev;
+	pthread_mutex_unlock(&d->streams.open_lock);
+	if (!ss->alone)
+		uncount(d);
 	stream_free(ss);
+}
+
+/* Nobody else looks at it now: it is in the worker's hands, and the GIL in ours. */
+void
+sn_streams_give_up(struct sn_syncstream *ss)
+{
+	if (ss->alone)
+		return;
+	ss->alone = true;
+	uncount(ss->d);
 }
 
 /* ---- one turn, in a worker ----------------------------------------------------------- */
@@ -240,6 +252,10 @@ park(struct sn_syncstream *ss)
 
 	atomic_store(&ss->waits, 1);
 	set_parked(ss, true);
+	if (atomic_load(&ss->d->streams.cutting)) { /* who cuts may have passed it: is_over() refuses it */
+		set_parked(ss, false);
+		return false;
+	}
 	rc = s->req->sink->wait_room(s->req, on_room, ss);
 	if (rc == 0)
 		return true;
@@ -248,36 +264,30 @@ park(struct sn_syncstream *ss)
 	return false;
 }
 
-/* False: it is not this worker's any more. */
-static bool
+/* The worker's `stream` is set whenever somebody with the GIL sees its `current` so. */
+static enum went
 turn(struct sn_syncworker *w, struct sn_syncstream *ss)
 {
 	struct sn_request *req = ss->s->req;
 	enum went went;
 
 	set_parked(ss, false);
+	w->stream = ss;
 	sn_syncworker_begin(w, req);
 	went = run_in_context(w, ss);
 	sn_syncworker_end(w, req);
-	if (went == OVER) {
-		forget(ss);
-		return false;
-	}
-	return went == GOES_ON || !park(ss);
+	w->stream = NULL;
+	return went;
 }
 
-/* The others have ended, so nobody would take it from the queue. */
+/* The others may have ended, so perhaps nobody would take it from the queue. */
 static void
 run_alone(struct sn_syncworker *w, struct sn_syncstream *ss)
 {
 	for (;;) {
 		PyThreadState *ts;
-		struct sn_request *req = ss->s->req;
-		enum went went;
+		enum went went = turn(w, ss);
 
-		sn_syncworker_begin(w, req);
-		went = run_in_context(w, ss);
-		sn_syncworker_end(w, req);
 		if (went == OVER)
 			break;
 		if (went == GOES_ON || !park(ss))
@@ -293,19 +303,22 @@ run_alone(struct sn_syncworker *w, struct sn_syncstream *ss)
 void
 sn_streams_run(struct sn_syncworker *w, struct sn_syncstream *ss)
 {
-	if (ss->alone)
+	enum went went = ss->alone ? GOES_ON : turn(w, ss);
+
+	if (went == OVER)
+		forget(ss);
+	else if (ss->alone) /* from the start, or given up in this turn */
 		run_alone(w, ss);
-	else if (turn(w, ss))
+	else if (went == GOES_ON || !park(ss))
 		push(ss);
 }
 
 /* ---- from outside ------------------------------------------------------------------------ */
 
 struct sn_syncstream *
-sn_streams_begin(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context)
+sn_streams_begin(struct sn_syncworker *w, struct sn_pystream *s, PyObject *context)
 {
-	bool ended;
-	struct sn_syncstream *ss = s->asynchronous ? NULL : stream_new(d, s, context, &ended);
+	struct sn_syncstream *ss = s->asynchronous ? NULL : stream_new(w->d, w, s, context);
 
 	if (ss)
 		return ss;
@@ -324,19 +337,18 @@ sn_streams_begin(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context
 void
 sn_dispatch_adopt(struct sn_dispatch *d, struct sn_pystream *s, PyObject *context)
 {
-	bool ended;
 	struct sn_syncstream *ss;
 
 	s->req->step = SN_STEP_SYNC_STREAM;
-	ss = stream_new(d, s, context, &ended);
-	if (ss && !ended) {
+	ss = stream_new(d, NULL, s, context);
+	if (ss && !ss->alone) {
 		push(ss);
 		return;
 	}
 	sn_pystream_refuse(s, ss ? "the server is stopping" : "out of memory");
 	sn_pystream_close(s);
 	if (ss)
-		stream_free(ss);
+		forget(ss);
 	else
 		sn_pystream_free(s);
 }

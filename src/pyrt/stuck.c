@@ -87,7 +87,7 @@ free_slot(struct sn_dispatch *d)
 	return (int)d->slots++;
 }
 
-/* Locked: `w` takes no more requests. */
+/* Locked, with the GIL: `w` takes no more requests. */
 static void
 give_up(struct sn_dispatch *d, struct sn_syncworker *w)
 {
@@ -97,6 +97,8 @@ give_up(struct sn_dispatch *d, struct sn_syncworker *w)
 	d->stuck++;
 	if (w->index > 0)
 		d->alive--;
+	if (w->stream)
+		sn_streams_give_up(w->stream);
 	if (atomic_load(&d->hot) != w->index)
 		return;
 	if (d->nidle)

@@ -56,6 +56,16 @@ def begin(daemon: Daemon, target: str, keep: bool = True) -> Any:
     return conn
 
 
+def thread_names(pid: int) -> list[str]:
+    names = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            names.append((task / "comm").read_text().strip())
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has just ended
+    return names
+
+
 @pytest.mark.basic
 def test_pieces_in_their_context(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:
     daemon = start()
@@ -292,6 +302,23 @@ def test_the_end_of_the_server_closes_those_of_one_connection(start: Callable[..
         daemon.signal(signal.SIGTERM)
         daemon.wait()
     notes.wait("closed endless", 2)
+
+
+def test_the_end_of_the_server_closes_those_that_began_late(start: Callable[..., Daemon], notes: Notes, tmp: Path,
+                                                            kind: str) -> None:
+    """When the other threads had ended: nobody reads it, and its own thread waits with it."""
+    daemon = start(conf={"timeouts": {"shutdown": 6.0}, "python": {"dispatch_workers": 2}})
+    unread = begin(daemon, f"/{kind}/late?gate={tmp}/gate")
+    notes.wait("arrived")
+    assert daemon.get("/plain").json() == {"plain": True}  # another thread takes what comes from now on
+    assert "sn-py-monitor" in thread_names(daemon.worker)
+    daemon.signal(signal.SIGTERM)
+    wait_until(lambda: "sn-py-monitor" not in thread_names(daemon.worker), "the end of what waits")
+    (tmp / "gate").touch()
+    unread.read(1000)
+    daemon.wait()
+    notes.wait("closed endless")
+    unread.close()
 
 
 def test_what_streams_is_finished_before_the_end(start: Callable[..., Daemon], notes: Notes, kind: str) -> None:

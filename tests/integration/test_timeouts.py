@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 from daemon import Daemon, alive, threads, wait_until
+from wire import Closed
 
 Snacgi = Callable[..., Daemon]
 
@@ -176,6 +177,19 @@ def test_a_handler_that_blocks_in_c_loses_its_thread(snacgi: Snacgi, gate: Gate,
         native_answers(daemon)
     daemon.stop()
     assert "has not returned" in daemon.log()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_does_not_wait_for_a_generator_that_was_given_up(snacgi: Snacgi, gate: Gate, workers: int) -> None:
+    daemon = start(snacgi, {"stream": 0.3, "grace": 0.2, "shutdown": 20.0},
+                   conf={"python": {"dispatch_workers": workers}})
+    with send(daemon, f"/pieces/in-c?gate={gate.path}") as conn, pytest.raises(Closed):
+        conn.response()
+    daemon.wait_log("its thread is given up and another one takes its place")
+    assert daemon.get("/quick").json() == {"pid": daemon.worker}
+    daemon.stop()
+    assert "a handler that was given up has not returned" in daemon.log()
+    assert ended(gate) == ["on_shutdown"]
 
 
 def test_a_thread_that_comes_back_is_no_harm(snacgi: Snacgi, gate: Gate) -> None:

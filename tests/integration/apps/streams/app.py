@@ -277,6 +277,21 @@ def endless(request):
         note("closed endless")
 
 
+@get("/sync/late")
+def late(request):
+    note("arrived")
+    wait_for(request.args["gate"])
+    return endless(request)
+
+
+@get("/async/late")
+async def async_late(request):
+    note("arrived")
+    while not os.path.exists(request.args["gate"]):
+        await asyncio.sleep(0.005)
+    return async_endless(request)
+
+
 @get("/async/endless")
 async def async_endless(request):
     note("began endless")

@@ -6,20 +6,29 @@ import asyncio
 import ctypes
 import os
 import time
+from typing import Any
 
-from snacgi import Request, route
+from snacgi import Request, on_shutdown, route
 
 import jobs
 
 marks: list = []
+gates: list = []
 
 
 def arrive(request: Request) -> str:
     """Says that the handler runs; returns the name of the gate's file."""
     gate = request.query_params["gate"]
+    gates.append(gate)
     with open(gate + ".here", "a") as file:
         file.write("x")
     return gate
+
+
+@on_shutdown
+def shut_down() -> None:
+    if gates:
+        ended("on_shutdown", gates[-1])
 
 
 def opened(gate: str) -> bool:
@@ -126,6 +135,12 @@ def in_c(request: Request) -> dict:
     gate = arrive(request)
     ctypes.CDLL(None).pause()
     return {"gate": gate}
+
+
+@route("/pieces/in-c")
+def pieces_in_c(request: Request) -> Any:
+    yield "first"
+    yield str(in_c(request))
 
 
 @route("/async/in-c")
