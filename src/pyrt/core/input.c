@@ -3,7 +3,8 @@
  * The body of a request as a stream: on routes with stream=True what has come
  * of it so far, else the complete body from its beginning. Here are the two or
  * three primitives; snacgi._stream makes file-like objects of them. Runs under
- * the GIL, which is let go while a handler waits.
+ * the GIL, which is let go while a handler waits, and while bytes come from where
+ * an I/O thread may be writing a file (the stream's lock), or from a file.
  */
 #include "base/log.h"
 #include "pyrt/core/core_priv.h"
@@ -77,6 +78,23 @@ raise_end(struct sn_request *req, ssize_t why)
 	                       PyUnicode_FromString("the server cannot keep the request body now"));
 }
 
+/* The caller alone has `buf`, and a reference of `req`. */
+static ssize_t
+read_at(struct sn_request *req, uint64_t offset, void *buf, size_t size)
+{
+	ssize_t n;
+
+	if (!req->input && req->body.fd < 0)
+		return sn_body_read(&req->body, offset, buf, size);
+	Py_BEGIN_ALLOW_THREADS
+	if (req->input)
+		n = sn_instream_read(req->input, buf, size);
+	else
+		n = sn_body_read(&req->body, offset, buf, size);
+	Py_END_ALLOW_THREADS
+	return n;
+}
+
 /* (size, offset): up to so many bytes; of a complete body from `offset`. None: nothing has come yet;
  * b'': the end. */
 static PyObject *
@@ -94,10 +112,7 @@ input_read(PyObject *self, PyObject *args)
 	if (!bytes)
 		return NULL;
 	size = PyBytes_GET_SIZE(bytes);
-	if (req->input)
-		n = sn_instream_read(req->input, PyBytes_AS_STRING(bytes), (size_t)size);
-	else
-		n = sn_body_read(&req->body, offset, PyBytes_AS_STRING(bytes), (size_t)size);
+	n = read_at(req, offset, PyBytes_AS_STRING(bytes), (size_t)size);
 	if (n >= 0) {
 		_PyBytes_Resize(&bytes, n);
 		return bytes;
