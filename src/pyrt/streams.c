@@ -37,6 +37,9 @@ enum went { GOES_ON, WAITS, OVER };
 
 /* ---- the queue ----------------------------------------------------------------- */
 
+/* timeouts.stream counts from when there was room (server/sink.c), not from when a worker takes it:
+ * one that waits here for so long, as all are in long handlers, is cut as if its generator had
+ * been silent. */
 static void
 push(struct sn_syncstream *ss)
 {
