@@ -24,9 +24,10 @@ struct sn_sink_ops {
 	/* Always takes all of `data`. 0: send more; SN_EAGAIN: taken, but wait
 	 * for room first (wait_room); SN_EGONE. */
 	int (*write)(struct sn_request *req, const void *data, size_t len);
-	/* Calls `room(req, arg)` once, from an I/O thread, when there is room again
-	 * or the peer is gone; it must not block. Returns 1 when there is room
-	 * already (then `room` is not called), 0 when it will be, SN_EGONE. */
+	/* Calls `room(req, arg)` once, when there is room again or the peer is gone: from
+	 * any thread (also within a cut), with locks of the caller's held;
+	 * it must not block, nor call the sink. Returns 1 when there is room already (then
+	 * `room` is not called), 0 when it will be, SN_EGONE. */
 	int (*wait_room)(struct sn_request *req, void (*room)(struct sn_request *, void *), void *arg);
 	/* The body is complete. */
 	int (*finish)(struct sn_request *req);

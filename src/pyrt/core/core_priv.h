@@ -141,7 +141,8 @@ bool sn_stream_is_async(PyObject *source);
 /* Closes a sync source and the iterator over it (may be NULL). -1 with an exception. */
 int sn_stream_close(PyObject *source, PyObject *iterator);
 /* Takes head and body of `res`, which is empty then, for a body out of `source` (stolen). NULL
- * with an exception, the source closed. */
+ * with an exception: a sync source is closed then; an asynchronous one is only let go of, since
+ * its aclose() would have to be awaited. */
 struct sn_pystream *sn_pystream_new(struct sn_request *req, struct sn_response *res, PyObject *source,
                                     const char *name);
 
