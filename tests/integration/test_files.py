@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """send_file in the daemon: whole and in part, to slow readers, from files that change, and through
-nginx, which sends them itself."""
+nginx and lighttpd, which send them themselves."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import os
 import random
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any, Callable, Iterator
 
 import fcgi
 import pytest
-from daemon import APPS, Daemon, descriptors, resident, wait_until
+from daemon import APPS, Daemon, descriptors, free_port, resident, wait_until
 from test_nginx import Nginx
+from test_start import front, tool
 from wire import Closed, environ
 
 LANES = ["", "/async"]
@@ -143,6 +145,19 @@ def test_a_file_that_shrinks(server: Daemon, files: Path) -> None:
 # ---- by the web server --------------------------------------------------------------------
 
 
+def http_get(port: int, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+    """Status 0: nobody listens yet."""
+    conn = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        conn.request("GET", path, headers=headers or {})
+        answer = conn.getresponse()
+        return answer.status, answer.read(), dict(answer.getheaders())
+    except ConnectionRefusedError:
+        return 0, b"", {}
+    finally:
+        conn.close()
+
+
 def test_nginx_sends_it(tmp: Path, files: Path, snacgi: Callable[..., Daemon]) -> None:
     conf = {"python": {"send_file": "x-accel-redirect", "send_file_from": [f"{files} = /_files/"]}}
     daemon = snacgi(app="files", conf=conf, env={"FILES_DIR": str(files)})
@@ -168,6 +183,35 @@ def test_nginx_sends_it(tmp: Path, files: Path, snacgi: Callable[..., Daemon]) -
         assert nginx.ask("GET", "/_files/small.txt")[0] == 404
     finally:
         nginx.stop()
+
+
+def test_lighttpd_sends_it(tmp: Path, files: Path, snacgi: Callable[..., Daemon]) -> None:
+    """X-Sendfile, whose path lighttpd decodes: a name with what looks like a code, too."""
+    names = {"big": files / "big", "50%2520off.txt": files / "50%20off.txt", "na%C3%AFve.txt": files / "naïve.txt"}
+    names["50%2520off.txt"].write_text("cheap")
+    names["na%C3%AFve.txt"].write_text("umlaut")
+    daemon = snacgi(app="files", conf={"python": {"send_file": "x-sendfile", "send_file_from": [str(files)]}},
+                    env={"FILES_DIR": str(files)})
+    assert daemon.get("/file/small.txt").header("X-Sendfile") == str(files / "small.txt")
+    port = free_port()
+    (tmp / "lighttpd.conf").write_text(f"""
+server.document-root = "{tmp}"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.modules += ( "mod_fastcgi" )
+fastcgi.server = ( "/" => ((
+	"socket" => "{daemon.addresses[0].path}",
+	"check-local" => "disable",
+	"x-sendfile" => "enable",
+	"x-sendfile-docroot" => ( "{files}" ),
+)) )
+""")
+    with front([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], tmp):
+        wait_until(lambda: http_get(port, "/file/small.txt")[0] == 200, "lighttpd")
+        for name, path in names.items():
+            status, body, headers = http_get(port, f"/file/{name}")
+            assert (status, body) == (200, path.read_bytes()) and "X-Sendfile" not in headers
+        assert http_get(port, "/file/small.txt", {"Range": "bytes=2-4"})[:2] == (206, b"234")
 
 
 @pytest.mark.parametrize("entry, said", [("/srv/media", "names no location"), ("media = /x/", "absolute directory")])

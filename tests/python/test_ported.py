@@ -16,7 +16,8 @@ def client(scope, monkeypatch):
         yield client
 
 
-def test_ported(client):
+def behaves(client):
+    """The same with Flask itself (tests/extra/test_flask.py)."""
     assert client.get("/").get_json() == {"notes": "/notes/", "user": "anonymous"}
     assert [n["id"] for n in client.get("/notes/").json] == [1, 2]
     assert [n["id"] for n in client.get("/notes/", query_string={"page": 2}).json] == [3]
@@ -35,5 +36,9 @@ def test_ported(client):
         assert missing.status_code == 404 and missing.json == {"error": "not found", "path": path}
         assert missing.headers["X-User"] == "anonymous"
     assert client.delete("/notes/").status_code == 405
+
+
+def test_ported(client):
+    behaves(client)
     client.post("/login")
     assert client.get_cookie("session") == "abc"
