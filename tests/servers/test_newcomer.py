@@ -26,7 +26,7 @@ class Newcomer(Apache):
         """README's first endpoint, started with the lines of deploy/apache."""
         (self.directory / "python").mkdir()
         (self.directory / "python" / "app.py").write_text(block("README.md", r"def get_user"))
-        script = self.here(block("deploy/apache/README.md", r"^snacgi -c"))
+        script = self.here(block("deploy/apache/README.md", r"(?m)^snacgi -c"))
         made = re.fullmatch(r"install -d \S+\ncat > app.conf <<'END'\n(.*)END\nsnacgi -c app.conf\n", script, re.S)
         assert made, script
         self.daemon = Daemon(self.directory, listen=["fastcgi+unix"], app=None, native=(), supervisor=True, probe="/users/1")
