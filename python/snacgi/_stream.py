@@ -73,21 +73,29 @@ class RequestStream:
         self._at += len(piece_or_none)
         return piece_or_none
 
-    async def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, fewer only at the end; all that is left when it is negative."""
+    async def _take(self, size: int, line: bool) -> bytes:
         pieces: list[bytes] = []
         left = size
         while left:
             piece = await self._some(_PIECE if left < 0 else min(left, _PIECE))
             if not piece:
                 break
+            end = piece.find(b"\n") + 1 if line else 0
+            if end:
+                piece, self._held = piece[:end], piece[end:] + self._held
             pieces.append(piece)
+            if end:
+                break
             left = left if left < 0 else left - len(piece)
         return b"".join(pieces)
 
+    async def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, fewer only at the end; all that is left when it is negative."""
+        return await self._take(size, False)
+
     async def read1(self, size: int = _PIECE) -> bytes:
         """What has come, up to `size` bytes; waits only for the first one. b"" at the end."""
-        return await self._some(min(size, _PIECE)) if size else b""
+        return await self._some(_PIECE if size < 0 else min(size, _PIECE)) if size else b""
 
     async def readexactly(self, size: int) -> bytes:
         """`size` bytes; asyncio.IncompleteReadError when the body ends before."""
@@ -98,20 +106,7 @@ class RequestStream:
 
     async def readline(self, size: int = -1) -> bytes:
         """A line with its end, or up to `size` bytes of it; b"" at the end."""
-        pieces: list[bytes] = []
-        left = size
-        while left:
-            piece = await self._some(_PIECE if left < 0 else min(left, _PIECE))
-            if not piece:
-                break
-            end = piece.find(b"\n") + 1
-            if end:
-                pieces.append(piece[:end])
-                self._held = piece[end:] + self._held
-                break
-            pieces.append(piece)
-            left = left if left < 0 else left - len(piece)
-        return b"".join(pieces)
+        return await self._take(size, True)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while piece := await self._some():

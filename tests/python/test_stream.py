@@ -47,6 +47,18 @@ def test_streaming_routes() -> None:
         assert answer.json == ["line\n", "ab", "c", "", "de", 100_001, "", ""]
 
 
+def test_read1_without_a_size() -> None:
+    """What has come, all of it, as io.BufferedReader's."""
+
+    @post("/", stream=True)
+    async def handler(request: Request) -> Any:
+        line = await request.stream.readline()
+        return [line.decode(), (await request.stream.read1(-1)).decode(), (await request.stream.read1(-1)).decode()]
+
+    with TestClient() as client:
+        assert client.post("/", data=b"line\nrest").json == ["line\n", "rest", ""]
+
+
 def test_the_option_is_checked() -> None:
     with pytest.raises(TypeError, match="stream must be True or False"):
         post("/x", stream=1)
