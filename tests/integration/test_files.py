@@ -16,7 +16,7 @@ import fcgi
 import pytest
 from daemon import APPS, Daemon, descriptors, free_port, resident, wait_until
 from test_nginx import Nginx
-from test_start import front, tool
+from test_start import front, lighttpd_configuration, tool
 from wire import Closed, environ
 
 LANES = ["", "/async"]
@@ -194,17 +194,10 @@ def test_lighttpd_sends_it(tmp: Path, files: Path, snacgi: Callable[..., Daemon]
                     env={"FILES_DIR": str(files)})
     assert daemon.get("/file/small.txt").header("X-Sendfile") == str(files / "small.txt")
     port = free_port()
-    (tmp / "lighttpd.conf").write_text(f"""
-server.document-root = "{tmp}"
-server.bind = "127.0.0.1"
-server.port = {port}
-server.modules += ( "mod_fastcgi" )
-fastcgi.server = ( "/" => ((
+    lighttpd_configuration(tmp, port, f"""
 	"socket" => "{daemon.addresses[0].path}",
-	"check-local" => "disable",
 	"x-sendfile" => "enable",
 	"x-sendfile-docroot" => ( "{files}" ),
-)) )
 """)
     with front([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], tmp):
         wait_until(lambda: http_get(port, "/file/small.txt")[0] == 200, "lighttpd")

@@ -401,20 +401,24 @@ def http(port: int, path: str) -> str:
     return text
 
 
-def test_lighttpd_starts_it(tmp: Path) -> None:
-    """bin-path: descriptor 0; a dead one is started again; the end of lighttpd is its end."""
-    port = free_port()
+def lighttpd_configuration(tmp: Path, port: int, backend: str) -> None:
+    """Everything goes to one FastCGI backend."""
     (tmp / "lighttpd.conf").write_text(f"""
 server.document-root = "{tmp}"
 server.bind = "127.0.0.1"
 server.port = {port}
 server.modules += ( "mod_fastcgi" )
-fastcgi.server = ( "/" => ((
+fastcgi.server = ( "/" => (( "check-local" => "disable",{backend})) )
+""")
+
+
+def test_lighttpd_starts_it(tmp: Path) -> None:
+    """bin-path: descriptor 0; a dead one is started again; the end of lighttpd is its end."""
+    port = free_port()
+    lighttpd_configuration(tmp, port, f"""
 	"bin-path" => "{started_app(tmp)}",
 	"socket" => "{tmp}/lighttpd.sock",
 	"max-procs" => 1,
-	"check-local" => "disable",
-)) )
 """)
     with front([tool("lighttpd"), "-D", "-f", str(tmp / "lighttpd.conf")], tmp) as (_, pids):
         pids.append(int(http(port, "/pid")))

@@ -11,28 +11,11 @@
 
 #include "http/proxy.h"
 #include "http/slash.h"
+#include "scgi_request.h"
 
 enum { ALL = (1 << SN_FWD_COUNT) - 1, USUAL = 1 << SN_FWD_FOR | 1 << SN_FWD_PROTO };
 
-static struct sn_request *
-build(const char *name, ...)
-{
-	char block[4096] = "REQUEST_METHOD\0GET";
-	size_t len = sizeof("REQUEST_METHOD\0GET");
-	struct sn_request *req;
-	int fault;
-	va_list ap;
-	va_start(ap, name);
-	for (const char *s = name; s; s = va_arg(ap, const char *)) {
-		size_t n = strlen(s) + 1;
-		assert_true(len + n <= sizeof(block));
-		memcpy(block + len, s, n);
-		len += n;
-	}
-	va_end(ap);
-	assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, len, 100, &fault), 0);
-	return req;
-}
+#define build(...) scgi_request("REQUEST_METHOD", "GET", __VA_ARGS__)
 
 /* 10.0.0.0/8 and ::1 */
 static bool

@@ -10,35 +10,13 @@
 #include "http/arena.h"
 #include "http/method.h"
 #include "http/request.h"
-
-/* An SCGI block of NAME, VALUE pairs, ended by NULL. */
-static struct sn_request *
-build(const char *name, ...)
-{
-	char block[8192];
-	size_t len = 0;
-	struct sn_request *req;
-	int fault;
-	va_list ap;
-	va_start(ap, name);
-	for (const char *s = name; s; s = va_arg(ap, const char *)) {
-		size_t n = strlen(s) + 1;
-		assert_true(len + n <= sizeof(block));
-		memcpy(block + len, s, n);
-		len += n;
-	}
-	va_end(ap);
-	assert_int_equal(
-		sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, len, 100, &fault), 0);
-	assert_int_equal(fault, 0);
-	return req;
-}
+#include "scgi_request.h"
 
 static void
 test_build(void **state)
 {
 	(void)state;
-	struct sn_request *req = build("REQUEST_METHOD", "POST", "QUERY_STRING", "a=1", "X", "y", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "POST", "QUERY_STRING", "a=1", "X", "y", NULL);
 	assert_int_equal(req->method, SN_METHOD_POST);
 	assert_string_equal(req->method_name, "POST");
 	assert_string_equal(req->query, "a=1");
@@ -52,7 +30,7 @@ test_build(void **state)
 	assert_true(req->raw >= (char *)&req->params[3] && req->raw <= (char *)&req->params[32]);
 	sn_request_unref(req);
 
-	req = build("REQUEST_METHOD", "FETCH", NULL);
+	req = scgi_request("REQUEST_METHOD", "FETCH", NULL);
 	assert_int_equal(req->method, 0);
 	assert_string_equal(req->method_name, "FETCH");
 	assert_string_equal(req->query, "");
@@ -176,12 +154,12 @@ test_content_length(void **state)
 		{ "99999999999999999999", -2 },
 	};
 	for (size_t i = 0; i < SN_COUNT(rows); i++) {
-		struct sn_request *req = build("REQUEST_METHOD", "GET", "CONTENT_LENGTH", rows[i].text,
+		struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", "CONTENT_LENGTH", rows[i].text,
 		                               NULL);
 		assert_int_equal(sn_request_content_length(req), rows[i].n);
 		sn_request_unref(req);
 	}
-	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", NULL);
 	assert_int_equal(sn_request_content_length(req), -1);
 	sn_request_unref(req);
 }
@@ -217,13 +195,13 @@ test_wants_json(void **state)
 		{ "text/html;q=0.123456, application/json;q=0.123", false },
 	};
 	for (size_t i = 0; i < SN_COUNT(rows); i++) {
-		struct sn_request *req = build("REQUEST_METHOD", "GET", "HTTP_ACCEPT", rows[i].accept,
+		struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", "HTTP_ACCEPT", rows[i].accept,
 		                               NULL);
 		if (sn_request_wants_json(req) != rows[i].json)
 			fail_msg("Accept: %s", rows[i].accept);
 		sn_request_unref(req);
 	}
-	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", NULL);
 	assert_true(sn_request_wants_json(req));
 	sn_request_unref(req);
 }
@@ -233,7 +211,7 @@ test_resolve(void **state)
 {
 	(void)state;
 	const char *reason = NULL;
-	struct sn_request *req = build("REQUEST_METHOD", "GET", "SCRIPT_NAME", "/a", "PATH_INFO", "/b",
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", "SCRIPT_NAME", "/a", "PATH_INFO", "/b",
 	                               "REQUEST_URI", "/a%2Fb", NULL);
 	assert_int_equal(sn_request_resolve(req, SN_PATH_AUTO, "", &reason), 0);
 	assert_string_equal(req->path.path, "/a/b");
@@ -245,7 +223,7 @@ test_resolve(void **state)
 	sn_request_unref(req);
 
 	/* Only `match` has to be kept. */
-	req = build("REQUEST_METHOD", "GET", "SCRIPT_NAME", "/a/b", "REQUEST_URI", "/a%2Fb", NULL);
+	req = scgi_request("REQUEST_METHOD", "GET", "SCRIPT_NAME", "/a/b", "REQUEST_URI", "/a%2Fb", NULL);
 	assert_int_equal(sn_request_resolve(req, SN_PATH_AUTO, NULL, &reason), 0);
 	assert_ptr_equal(req->path.path, sn_request_known(req, SN_P_SCRIPT_NAME));
 	assert_memory_equal(req->path.match, "/a\xff" "b", 5);
@@ -256,7 +234,7 @@ test_resolve(void **state)
 	memset(uri, 'x', sizeof(uri) - 1);
 	memcpy(uri, "/%41/", 5);
 	uri[sizeof(uri) - 1] = '\0';
-	req = build("REQUEST_METHOD", "GET", "REQUEST_URI", uri, NULL);
+	req = scgi_request("REQUEST_METHOD", "GET", "REQUEST_URI", uri, NULL);
 	assert_int_equal(sn_request_resolve(req, SN_PATH_AUTO, "", &reason), 0);
 	assert_int_equal(req->path.len, sizeof(uri) - 3);
 	assert_memory_equal(req->path.path, "/A/xx", 5);
@@ -267,7 +245,7 @@ static void
 test_values(void **state)
 {
 	(void)state;
-	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", NULL);
 	struct sn_value values[2] = { { 1, 2 }, { 4, 3 } };
 	assert_int_equal(sn_request_set_values(req, values, 0), 0);
 	assert_null(req->values);
@@ -322,7 +300,7 @@ test_last_reference(void **state)
 	(void)state;
 	static const struct sn_sink_ops ops = { .release = on_release };
 	int owner = 0;
-	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", NULL);
 	req->sink = &ops;
 	req->owner = &owner;
 	req->json = (struct json_object *)&json_freed;
@@ -347,7 +325,7 @@ static void
 test_turns(void **state)
 {
 	(void)state;
-	struct sn_request *req = build("REQUEST_METHOD", "GET", NULL);
+	struct sn_request *req = scgi_request("REQUEST_METHOD", "GET", NULL);
 	req->queued_ms = 100;
 	assert_int_equal(sn_request_begin(req, 200, 100), 0);
 	assert_int_equal(req->started_ms, 200);
