@@ -51,8 +51,8 @@ sn_say "Building in $dir"
 sn_build "$dir" "$@" || lost "the build failed; its log is $dir/build.log"
 
 if [ -n "$sanitize" ]; then
-	# The interpreter leaves memory to the end of its process; tests that have no Python in
-	# them look for leaks themselves.
+	# The interpreter leaves memory to the end of its process; leaks are looked for where there is
+	# none, by make check-valgrind.
 	: "${ASAN_OPTIONS:=detect_leaks=0:detect_stack_use_after_return=0:allocator_may_return_null=1}"
 	: "${UBSAN_OPTIONS:=print_stacktrace=1:halt_on_error=1}"
 	export ASAN_OPTIONS UBSAN_OPTIONS

@@ -251,9 +251,9 @@ class _Pipeline:
                 result = await f(result)
                 if not isinstance(result, Response):
                     raise TypeError(f"{name} (after_request) returned {type(result).__name__}, not the Response")
-            if self.teardown:
+            if self.teardown and is_streamed(result):
                 result = self.torn_down_later(request, result, failure)
-                streams = is_streamed(result)
+                streams = True
             return result
         except BaseException as exc:
             failure = exc
@@ -270,9 +270,7 @@ class _Pipeline:
                 _log.exception("%s (teardown_request) failed", name)
 
     def torn_down_later(self, request: Request, result: Any, failure: Optional[BaseException]) -> Any:
-        """The same answer; one that comes in pieces as a Response whose end runs the hooks."""
-        if not is_streamed(result):
-            return result
+        """What comes in pieces as a Response whose end runs the hooks."""
         response = self.response(request, result, self.name)
         source: Any = response.response
         if is_async_source(source):

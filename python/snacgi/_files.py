@@ -89,7 +89,8 @@ class _Content:
             return File(fd, self.offset + start, length or 0)
         if isinstance(self.stream, bytes):
             return self.stream[start:start + (length or 0)]
-        return _Pieces(self.stream)
+        stream, self.stream = self.stream, None
+        return _Pieces(stream)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -234,7 +235,6 @@ def _answer(content: _Content, request: Optional[Request], mimetype: Optional[st
         response.headers["ETag"] = f'"{tag}"'
     if conditional and request is not None and not _conditional.passes(request, tag, modified):
         response.status_code = 304
-        content.close()
         return response
     offloaded = _offloaded(content.path) if content.path is not None else None
     if offloaded:
@@ -289,12 +289,8 @@ def send_file(
     try:
         return _answer(content, now_or_none(), mimetype, as_attachment, download_name, conditional, etag,
                        last_modified, max_age)
-    except BaseException:
+    finally:  # what was not given away
         content.close()
-        raise
-    finally:
-        if content.fd >= 0:
-            content.close()
 
 
 def safe_join(directory: str, *pathnames: str) -> Optional[str]:

@@ -12,7 +12,6 @@ import _snacgi
 from _snacgi import Request, Response
 
 from . import _describe, _routing
-from ._describe import Doc
 from ._params import NOTHING
 from ._routing import Route
 from ._rules import Variable, parts_of

@@ -20,9 +20,7 @@ import _snacgi
 from _snacgi import Request
 
 from . import _models
-from ._convert import (Convert, Errors, Loc, TooMany, Unsupported, converter, error, is_fields, is_list, limited, members_of,
-                       shown)
-from ._convert import _limits_of as limits_of
+from ._convert import Convert, Errors, Loc, TooMany, Unsupported, converter, error, is_fields, is_list, members_of
 from ._params import NOTHING, Marker
 from .exceptions import BadRequest, RequestValidationError
 
@@ -162,14 +160,6 @@ def _repeated(source: Any, p: Parameter) -> Any:
     return source.get(p.alias, NOTHING)
 
 
-def _from_files(request: Request, p: Parameter) -> Any:
-    found = _repeated(request.files, p)
-    members = members_of(p.annotation)
-    if found is NOTHING or not any(bytes in (member, *typing.get_args(member)) for member in members):
-        return found
-    return [one.read() for one in found] if p.many else found.read()
-
-
 #: Called with (request, parameter), return the raw value or NOTHING.
 _SOURCES: dict[str, Callable[[Request, Parameter], Any]] = {
     "path": _from_path,
@@ -177,7 +167,7 @@ _SOURCES: dict[str, Callable[[Request, Parameter], Any]] = {
     "header": lambda request, p: _repeated(request.headers, p),
     "cookie": lambda request, p: request.cookies.get(p.alias, NOTHING),
     "form": lambda request, p: _repeated(request.form, p),
-    "file": _from_files,
+    "file": lambda request, p: _repeated(request.files, p),
 }
 
 
@@ -358,9 +348,14 @@ def _as_it_is(value: Any, loc: Loc, errors: Errors) -> Any:
     return value
 
 
+def _read(value: Any, loc: Loc, errors: Errors) -> Any:
+    return [one.read() for one in value] if isinstance(value, list) else value.read()
+
+
 def _convert_of(where: str, annotation: Any) -> Convert:
     if where == "file":
-        return _as_it_is
+        reads = any(bytes in (member, *typing.get_args(member)) for member in members_of(annotation))
+        return _read if reads else _as_it_is
     if where != "path":
         return converter(annotation, text=where != "body")
     # The rule has converted it perhaps: then it is a number already.

@@ -73,7 +73,7 @@ def _choose(endpoint: str, method: Optional[str], values: dict[str, Any]) -> tup
 def _current() -> Optional[Request]:
     from . import _globals
 
-    return _globals._request.get(None)
+    return _globals.now_or_none()
 
 
 def _request_for(what: str) -> Request:

@@ -31,6 +31,13 @@ sn_clock_ms_of(double seconds)
 	return (double)ms < seconds * 1000.0 ? ms + 1 : ms;
 }
 
+/* A moment of this clock, or a time span. */
+static inline struct timespec
+sn_clock_timespec(int64_t ms)
+{
+	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+}
+
 /* A condition whose pthread_cond_timedwait() takes a moment of this clock. */
 static inline void
 sn_clock_cond_init(pthread_cond_t *cond)

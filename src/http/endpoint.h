@@ -18,6 +18,12 @@ enum sn_lane {
 	SN_LANE_ASYNC_POOL
 };
 
+static inline bool
+sn_lane_is_async(enum sn_lane lane)
+{
+	return lane == SN_LANE_ASYNC || lane == SN_LANE_ASYNC_POOL;
+}
+
 struct sn_endpoint {
 	const char *rule;
 	uint64_t methods; /* mask; HEAD and OPTIONS are added by the matcher */

@@ -139,3 +139,17 @@ sn_response_error_page(struct sn_response *res, int status, const char *text)
 		rc = (json ? add_json_page : add_html_page)(&res->body, status, text, req);
 	return rc < 0 ? SN_ENOMEM : 0;
 }
+
+void
+sn_request_refuse(struct sn_request *req, const char *text)
+{
+	struct sn_response res;
+	char head[512], body[1024];
+	if (!req->sink)
+		return;
+	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
+	sn_response_header_n(&res, "Retry-After", 11, "1", 1);
+	sn_response_error_page(&res, 503, text);
+	req->sink->respond(req, &res);
+	sn_response_free(&res);
+}

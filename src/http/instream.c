@@ -230,7 +230,7 @@ int
 sn_instream_wait(struct sn_instream *s)
 {
 	int64_t until = sn_clock_ms() + s->read_ms;
-	struct timespec ts = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
+	struct timespec ts = sn_clock_timespec(until);
 	int rc = 0;
 	pthread_mutex_lock(&s->lock);
 	while (!can_say(s) && rc == 0)

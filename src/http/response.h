@@ -83,5 +83,8 @@ int sn_response_head(const struct sn_response *res, struct sn_buf *out);
  * U+FFFD. request_id is absent without a request. Replaces the body, the type and the
  * status, keeps headers already set (Allow), adds Vary: Accept. SN_ENOMEM. */
 int sn_response_error_page(struct sn_response *res, int status, const char *text);
+/* Answers 503 with Retry-After and that page; nothing where the request has no sink. Any thread;
+ * keeps `req`. */
+void sn_request_refuse(struct sn_request *req, const char *text);
 
 #endif

@@ -137,7 +137,7 @@ cancelled_by_us(struct sn_aio *a, struct sn_request *req)
 	if (!a->stopping)
 		return false;
 	PyErr_Clear();
-	sn_pyrt_refuse(req, "The server is stopping.");
+	sn_request_refuse(req, "The server is stopping.");
 	return true;
 }
 
@@ -694,7 +694,7 @@ abandon_calls(struct sn_aio *a)
 		if (c->out)
 			sn_aioout_abandon(c->out, "the server is stopping");
 		else
-			sn_pyrt_refuse(req, "The server is stopping.");
+			sn_request_refuse(req, "The server is stopping.");
 		c->out = NULL;
 		req->executor = NULL;
 		c->req = NULL;
@@ -889,8 +889,7 @@ sn_aio_loop(const struct sn_aio *a)
 bool
 sn_aio_join(struct sn_aio *a, int64_t deadline_ms)
 {
-	struct timespec until = { .tv_sec = deadline_ms / 1000,
-		                  .tv_nsec = (deadline_ms % 1000) * 1000000 };
+	struct timespec until = sn_clock_timespec(deadline_ms);
 	bool ended;
 	int rc = 0;
 
@@ -915,7 +914,7 @@ sn_aio_refuse_queued(struct sn_aio *a)
 	struct sn_request *req;
 
 	while ((req = sn_ring_pop(a->ring))) {
-		sn_pyrt_refuse(req, "The server is stopping.");
+		sn_request_refuse(req, "The server is stopping.");
 		forget_request(a, req);
 	}
 	while ((req = sn_ring_pop(a->cancels)))

@@ -159,7 +159,7 @@ refuse_queued(struct sn_dispatch *d)
 	struct sn_request *req;
 
 	while ((req = take(d))) {
-		sn_pyrt_refuse(req, "The server is stopping.");
+		sn_request_refuse(req, "The server is stopping.");
 		sn_request_unref(req);
 	}
 }
@@ -492,16 +492,10 @@ sn_dispatch_run(struct sn_dispatch *d)
 	PyEval_RestoreThread(ts);
 }
 
-static struct timespec
-timespec_of(int64_t ms)
-{
-	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000 };
-}
-
 bool
 sn_dispatch_await_end(struct sn_dispatch *d, int64_t deadline_ms)
 {
-	struct timespec until = timespec_of(deadline_ms);
+	struct timespec until = sn_clock_timespec(deadline_ms);
 	bool drained;
 	int rc = 0;
 
@@ -515,7 +509,7 @@ sn_dispatch_await_end(struct sn_dispatch *d, int64_t deadline_ms)
 static int
 join(struct sn_dispatch *d, int64_t deadline_ms)
 {
-	struct timespec until = timespec_of(deadline_ms);
+	struct timespec until = sn_clock_timespec(deadline_ms);
 	bool late, stuck;
 	int rc = 0;
 
@@ -665,7 +659,7 @@ sn_dispatch_refuse_all(struct sn_dispatch *d)
 		if (!req || (req & SN_BORROWED) ||
 		    !atomic_compare_exchange_strong(&w->current, &req, req | SN_BORROWED))
 			continue;
-		sn_pyrt_refuse((struct sn_request *)req, "The server is stopping.");
+		sn_request_refuse((struct sn_request *)req, "The server is stopping.");
 		atomic_store(&w->current, req);
 	}
 }

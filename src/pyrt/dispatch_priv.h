@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The layout of the sync lanes, for dispatch.c (taking and running requests) and
- * stuck.c (handlers that do not return). Nobody else includes it.
+ * The layout of the sync lanes, for dispatch.c (taking and running requests), streams.c
+ * (answers in pieces) and stuck.c (handlers that do not return). Nobody else includes it.
  */
 #ifndef SN_PYRT_DISPATCH_PRIV_H
 #define SN_PYRT_DISPATCH_PRIV_H
@@ -85,7 +85,7 @@ sn_dispatch_of(struct sn_dispatch *d, const struct sn_request *req)
 {
 	const struct sn_endpoint *ep = req->endpoint;
 
-	if (sn_unlikely(ep->stream) && d->readers && (ep->lane == SN_LANE_SYNC || ep->lane == SN_LANE_POOL))
+	if (sn_unlikely(ep->stream) && d->readers && !sn_lane_is_async(ep->lane))
 		return d->readers;
 	return d;
 }

@@ -57,8 +57,7 @@ struct sn_enforcer {
 static bool
 is_async(const struct sn_request *req)
 {
-	return (req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL) &&
-	       req->step != SN_STEP_SYNC_STREAM;
+	return sn_lane_is_async(req->endpoint->lane) && req->step != SN_STEP_SYNC_STREAM;
 }
 
 static void
@@ -182,8 +181,7 @@ look_at_all(struct sn_enforcer *e)
 static bool
 sleep_for_work(struct sn_enforcer *e)
 {
-	int64_t at = sn_clock_ms() + TICK_MS;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
+	struct timespec until = sn_clock_timespec(sn_clock_ms() + TICK_MS);
 	int rc = 0;
 	bool stop;
 

@@ -69,21 +69,6 @@ struct sn_pyrt {
 
 /* ---- answers without Python ------------------------------------------------ */
 
-void
-sn_pyrt_refuse(struct sn_request *req, const char *text)
-{
-	struct sn_response res;
-	char head[512], body[1024];
-
-	if (!req->sink)
-		return;
-	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
-	sn_response_header_n(&res, "Retry-After", 11, "1", 1);
-	sn_response_error_page(&res, 503, text);
-	req->sink->respond(req, &res);
-	sn_response_free(&res);
-}
-
 bool
 sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired)
 {
@@ -91,7 +76,7 @@ sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired)
 
 	if (rc == SN_EAGAIN) {
 		atomic_fetch_add_explicit(expired, 1, memory_order_relaxed);
-		sn_pyrt_refuse(req, "The request waited too long for its turn.");
+		sn_request_refuse(req, "The request waited too long for its turn.");
 	}
 	return rc == 0;
 }
@@ -490,12 +475,6 @@ sn_pyrt_version(const struct sn_pyrt *rt)
 	return rt->version;
 }
 
-static bool
-is_async(const struct sn_request *req)
-{
-	return req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL;
-}
-
 int
 sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
 {
@@ -505,7 +484,7 @@ sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
 		return SN_EGONE;
 	sn_request_ref(req);
 	req->queued_ms = sn_clock_ms();
-	if (!is_async(req))
+	if (!sn_lane_is_async(req->endpoint->lane))
 		rc = sn_dispatch_submit(rt->dispatch, req);
 	else
 		rc = rt->aio ? sn_aio_submit(rt->aio, req) : SN_EGONE;
@@ -517,7 +496,7 @@ sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
 void
 sn_pyrt_cancel(struct sn_pyrt *rt, struct sn_request *req)
 {
-	if (is_async(req) && rt->aio)
+	if (sn_lane_is_async(req->endpoint->lane) && rt->aio)
 		sn_aio_cancel(rt->aio, req);
 	if (atomic_load_explicit(&req->marks, memory_order_relaxed) & SN_MARK_TIMEOUT)
 		sn_enforcer_late(rt->enforcer, req);
@@ -606,7 +585,7 @@ sn_pyrt_stop(struct sn_pyrt *rt, int64_t deadline_ms)
 		replace_runtime_thread(rt);
 		if (rt->state == READY && at > now + LOOK_MS)
 			at = now + LOOK_MS;
-		until = (struct timespec){ .tv_sec = at / 1000, .tv_nsec = (at % 1000) * 1000000 };
+		until = sn_clock_timespec(at);
 		pthread_cond_timedwait(&rt->changed, &rt->lock, &until);
 	}
 	ended = rt->state == ENDED;

@@ -32,8 +32,6 @@ enum sn_hold {
 	SN_HOLD_INJECTED, /* it is, with an exception on its way */
 };
 
-/* Answers 503 with Retry-After without Python; any thread, no GIL needed. Keeps `req`. */
-void sn_pyrt_refuse(struct sn_request *req, const char *text);
 /* True: the handler of `req` is to be run now. False: its peer is gone, it was answered, or it
  * waited longer than `limit_ms` (0: none) and was refused here, which counts in `expired`. */
 bool sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired);

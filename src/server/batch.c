@@ -48,7 +48,7 @@ sn_batch_add(struct sn_conn *c, const void *data, size_t len, bool keep)
 	if (c->io != sn_io_self)
 		return false;
 	/* Making room sends, and what it sends may be this connection's, which may then be full or gone. */
-	if (!takes(c, len, keep) || !make_room(c->io, len) || !takes(c, len, keep)) {
+	if (!takes(c, len, keep) || !make_room(c->io, len) || (b->n == 0 && !takes(c, len, keep))) {
 		sn_batch_send(c);
 		return false;
 	}

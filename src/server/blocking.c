@@ -48,23 +48,6 @@ sn_blocking_new(unsigned threads, size_t queue, int64_t queue_timeout_ms)
 	return b;
 }
 
-static struct timespec
-at_ms(int64_t ms)
-{
-	return (struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-}
-
-static void
-refuse(struct sn_request *req, const char *text)
-{
-	struct sn_response res;
-	sn_response_init(&res, req, NULL, 0, NULL, 0);
-	sn_response_header_n(&res, "Retry-After", 11, "1", 1);
-	sn_response_error_page(&res, 503, text);
-	req->sink->respond(req, &res);
-	sn_response_free(&res);
-}
-
 static void
 run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 {
@@ -73,9 +56,9 @@ run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 		sn_log_for(SN_LOG_DEBUG, req->id, "dropped unexecuted: nobody waits for it any more");
 	} else if (turn == SN_EAGAIN) {
 		atomic_fetch_add_explicit(&b->late, 1, memory_order_relaxed);
-		refuse(req, "the request waited too long for a thread");
+		sn_request_refuse(req, "the request waited too long for a thread");
 	} else if (hurry) {
-		refuse(req, "the server is stopping");
+		sn_request_refuse(req, "the server is stopping");
 	} else {
 		struct sn_response res;
 		sn_response_init(&res, req, NULL, 0, NULL, 0);
@@ -106,7 +89,7 @@ thread_main(void *arg)
 		}
 		if (b->stopping)
 			break;
-		struct timespec until = at_ms(sn_clock_ms() + IDLE_SECONDS * 1000);
+		struct timespec until = sn_clock_timespec(sn_clock_ms() + IDLE_SECONDS * 1000);
 		b->idle++;
 		int rc = pthread_cond_timedwait(&b->work, &b->mtx, &until);
 		b->idle--;
@@ -158,7 +141,7 @@ sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms)
 {
 	if (!b)
 		return true;
-	struct timespec until = at_ms(deadline_ms);
+	struct timespec until = sn_clock_timespec(deadline_ms);
 	pthread_mutex_lock(&b->mtx);
 	b->stopping = true;
 	pthread_cond_broadcast(&b->work);

@@ -2,8 +2,10 @@
  *
  * The layout of a connection, of the exchanges it carries (a request and its answer
  * each) and of its I/O thread. Shared by conn.c (life, deadlines), input.c (reading),
- * exchange.c (a request on its way in), exec.c (routing), output.c (what waits to be
- * sent), batch.c (what is sent together), sink.c (answers) and iothread.c only.
+ * exchange.c (a request on its way in), early.c (a body that is read while it comes),
+ * exec.c (routing), timeout.c (who is late), output.c (what waits to be sent), batch.c
+ * (what is sent together), sink.c (answers), access.c (their log), handover.c (a kept
+ * connection to another worker) and iothread.c only.
  *
  * Who may touch what:
  *   "io"   only the connection's I/O thread
@@ -264,8 +266,8 @@ void sn_exchange_body_failed(struct sn_exchange *x, int rc);
 /* io: answers at once although more of the request may come. A peer that sends one request
  * at a time is then half-closed and drained, so that the answer is not lost to a reset. */
 void sn_exchange_reject(struct sn_exchange *x, int status, const char *text);
-/* io: its deadline, from now; 0: none. It fires when the request did not arrive (408), or
- * the executor is late (504); an exchange that has ended lets it fire in vain, so that the
+/* io: its deadline, from now; 0: none. It fires when the request did not arrive (408),
+ * the executor is late (503, 504), or a streamed answer has fallen silent (cut); an exchange that has ended lets it fire in vain, so that the
  * next request's costs one store. */
 void sn_exchange_deadline(struct sn_exchange *x, int64_t ms);
 /* io: those that are answered, and whose answers are out, make room. */

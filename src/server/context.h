@@ -36,7 +36,7 @@ struct sn_context {
 	struct sn_iothread **io;
 	unsigned nio;
 	struct sn_wire_limits wire_limits;
-	struct { /* milliseconds; 0: none */
+	struct { /* milliseconds; 0 (none) in `slow` only */
 		int64_t read, queue, request, stream, write, idle, slow;
 	} ms;
 	uint64_t id_seed;

@@ -74,7 +74,7 @@ full(enum sn_lane lane)
 {
 	if (lane == SN_LANE_BLOCKING)
 		return SN_SCORE_BLOCKING_FULL;
-	return lane == SN_LANE_ASYNC || lane == SN_LANE_ASYNC_POOL ? SN_SCORE_ASYNC_FULL : SN_SCORE_SYNC_FULL;
+	return sn_lane_is_async(lane) ? SN_SCORE_ASYNC_FULL : SN_SCORE_SYNC_FULL;
 }
 
 /* From the hand-over on other threads know the request; they may end it before the call

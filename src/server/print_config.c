@@ -192,6 +192,13 @@ keep_seconds(double idle)
 	return keep < 1 ? 1 : (unsigned)keep;
 }
 
+/* How long snacgi may be silent, before an answer or in the middle of one. */
+static double
+silence(const struct sn_conf *c)
+{
+	return ceil(fmax(c->timeouts.request, c->timeouts.stream));
+}
+
 /* One word of a template: 0, negative with the reason. */
 static int
 add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn_why *why)
@@ -210,9 +217,9 @@ add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn
 	if (strcmp(name, "HEAD_KIB") == 0) /* and what the server adds */
 		return sn_buf_addf(out, "%zu", (2 * c->limits.head + KIB - 1) / KIB);
 	if (strcmp(name, "REQUEST") == 0)
-		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.request) + 5);
+		return sn_buf_addf(out, "%.0f", silence(c) + 5);
 	if (strcmp(name, "WRITE_IDLE") == 0) /* and what a slow client takes to read */
-		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.request) + 300);
+		return sn_buf_addf(out, "%.0f", silence(c) + 300);
 	if (strcmp(name, "READ") == 0)
 		return sn_buf_addf(out, "%.0f", ceil(c->timeouts.read));
 	if (strcmp(name, "KEEP") == 0)

@@ -92,6 +92,13 @@ cut(struct sn_exchange *x)
 		sn_conn_shut(c);
 }
 
+/* Off the I/O threads its round's time would be old. */
+static int64_t
+now_of(const struct sn_conn *c)
+{
+	return sn_io_self ? c->io->now_ms : sn_clock_ms();
+}
+
 static bool
 has_room(const struct sn_exchange *x)
 {
@@ -111,7 +118,7 @@ sn_sink_room(struct sn_exchange *x)
 		arg = x->room_arg;
 		req = x->room_req;
 		x->room = NULL;
-		x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms(); /* its time begins */
+		x->made_ms = now_of(c); /* its time begins */
 	}
 	leave(c);
 	if (room)
@@ -148,7 +155,7 @@ end_exchange(struct sn_exchange *x, const struct sn_request *req)
 			c->needs_io = true; /* which decides what becomes of the rest */
 		sn_instream_end(req->input, SN_EINVAL);
 	}
-	c->ended_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
+	c->ended_ms = now_of(c);
 	atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
 	count_answer(c, x->status, req);
 	if (c->io->ctx->access_fd >= 0)
@@ -354,7 +361,7 @@ sink_start(struct sn_request *req, struct sn_response *res)
 	}
 	begin_answer(x, res, len, suppress);
 	x->body_sent = 0;
-	x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
+	x->made_ms = now_of(c);
 	if (rc == 0)
 		rc = sn_out_framed(c, &x->out, out.data, out.len, req->wire_id, NULL, NULL);
 	if (rc == 0)
@@ -396,7 +403,7 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 		if (rc == 0)
 			rc = sn_out_flush(c);
 		x->body_sent += len;
-		x->made_ms = sn_io_self ? c->io->now_ms : sn_clock_ms();
+		x->made_ms = now_of(c);
 	}
 	bool full = blank ? !has_room(x) : x->out.bytes > c->io->ctx->conf->limits.send_buffer;
 	settle(x, rc);

@@ -171,14 +171,13 @@ static void
 add_workers(struct page *b, const struct sn_status *s)
 {
 	unsigned n, told = 0;
-	int64_t now = sn_clock_ms();
 	const struct sn_row *row = sn_scores_rows(s->scores, &n);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t value[SN_SCORES];
 		int64_t pid = atomic_load(&row[i].pid);
 		if (pid <= 0)
 			continue;
-		int64_t up = now - atomic_load(&row[i].since_ms);
+		int64_t since = atomic_load(&row[i].since_ms), up = sn_clock_ms() - since;
 		for (unsigned k = 0; k < SN_SCORES; k++)
 			value[k] = atomic_load_explicit(&row[i].value[k], memory_order_relaxed);
 		add(b, "%s{\"pid\":%" PRId64 ",\"generation\":%" PRIu64 ",\"place\":%" PRIu64 ",\"uptime\":%" PRId64 ".%03" PRId64,

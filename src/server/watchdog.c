@@ -100,8 +100,7 @@ look_at_io(struct sn_watchdog *w, unsigned i)
 static bool
 nap(struct sn_watchdog *w)
 {
-	int64_t at = sn_clock_ms() + w->tick_ms;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
+	struct timespec until = sn_clock_timespec(sn_clock_ms() + w->tick_ms);
 	int rc = 0;
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop && rc == 0)

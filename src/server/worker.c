@@ -307,7 +307,7 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 static void
 nap_ms(long ms)
 {
-	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	struct timespec ts = sn_clock_timespec(ms);
 	nanosleep(&ts, NULL);
 }
 

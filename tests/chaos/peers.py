@@ -238,12 +238,11 @@ def one_run(kind: type[Server], deed_name: str, seconds: float) -> str:
         over.set()
         for one in askers:
             one.join(PATIENCE + 10)
+        return f"| {server.name} | {deed_name}, {len(books.disturbances)} times | {judged(books)} |"
     finally:
         over.set()
         server.stop()
-    row = f"| {server.name} | {deed_name}, {len(books.disturbances)} times | {judged(books)} |"
-    shutil.rmtree(tmp, ignore_errors=True)
-    return row
+        shutil.rmtree(tmp, ignore_errors=True)
 
 
 def judged(books: Books) -> str:

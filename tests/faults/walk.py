@@ -28,7 +28,7 @@ from pathlib import Path
 BUILD = Path(os.environ.get("SN_TOP_BUILDDIR") or ".").resolve()
 SHIM = BUILD / "tests" / "faults" / ".libs" / "shim.so"
 KINDS = ["memory", "read", "write", "short-read", "short-write", "accept", "epoll", "fork", "open", "map", "thread"]
-PATIENCE = 60  # for a program that ends at once; others have more in proportion
+PATIENCE = 60  # seconds for one run
 
 
 class Memory:
@@ -113,6 +113,8 @@ def walk(program: Path, kind: str, total: int, calls: list[int]) -> tuple[str, l
         tried += got.met
         if got.fault:
             faults.append(f"call {nth}: {got.fault}\n{got.text[-1500:]}")
+    if not tried:
+        faults.append("no fault was met")
     return f"{name}: {tried} of {total} calls", faults
 
 
@@ -134,9 +136,14 @@ def main() -> int:
     with ThreadPoolExecutor(args.jobs) as pool:
         def count(program: Path) -> list[tuple[Path, str, int, float]]:
             at = time.monotonic()
-            seen = run(program).seen
+            plain = run(program)
+            if plain.fault:
+                raise SystemExit(f"{program}, with nothing failing: {plain.fault}\n{plain.text[-1500:]}")
+            seen = plain.seen
             return [(program, kind, seen[kind], time.monotonic() - at) for kind in kinds if seen[kind]]
         work = [one for some in pool.map(count, programs) for one in some]
+        if not work:
+            raise SystemExit(f"{SHIM} is in none of these programs, or they call nothing")
         left = max(1.0, args.seconds - (time.monotonic() - begun)) * args.jobs
         # A share for each program and kind; what the quick ones do not need the others get.
         shares: dict[int, float] = {}

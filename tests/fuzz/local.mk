@@ -7,6 +7,7 @@ FUZZ_TARGETS =
 FUZZ_CC = clang
 FUZZ_SECONDS = 15
 FUZZ_JOBS = 1
+FUZZ_ENDLESS = 120
 FUZZ = $(notdir $(FUZZ_TARGETS))
 sn_fuzz_replay = tests/fuzz/replay.c
 sn_fuzz_ldadd = libsn.la
@@ -63,7 +64,7 @@ fuzz_cflags = $(DEFS) $(DEFAULT_INCLUDES) $(libsn_la_CPPFLAGS) $(CPPFLAGS) $(JSO
 	$(SYSTEMD_CFLAGS) $(PYTHON_CFLAGS) -std=gnu11 -pthread -O1 -g -fno-omit-frame-pointer $(fuzz_flags)
 fuzz_objects = $(patsubst %.c,$(fuzz_dir)/%.o,$(filter %.c,$(libsn_la_SOURCES)))
 fuzz_programs = $(addprefix $(fuzz_dir)/,$(FUZZ))
-fuzz_run = $(PYTHON_BIN) $(srcdir)/tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS)
+fuzz_run = $(PYTHON_BIN) $(srcdir)/tests/fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) --endless $(FUZZ_ENDLESS)
 
 $(fuzz_dir)/src/%.o: $(abs_top_srcdir)/src/%.c
 	$(AM_V_CC)$(MKDIR_P) $(@D) && $(FUZZ_CC) $(fuzz_cflags) -MMD -MP -c $< -o $@

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Runs fuzz targets that make built, and says in a table what each of them did.
 
-    run.py [--seconds N] [--jobs N] [--merge | --coverage] PROGRAM...
+    run.py [--seconds N] [--jobs N] [--endless N] [--merge | --coverage] PROGRAM...
 
 A program DIR/fuzz_NAME searches from the seeds of corpus/NAME on, with the words of dict/NAME; what
 it finds of interest is kept in DIR/corpus/NAME, what it says in DIR/log/NAME, and an input that
 breaks it in DIR/finding/NAME-*. Made for hours on a machine that does other things: an input may
-take two minutes before it counts as endless, memory is limited, and each target goes on whatever
+take --endless seconds before it counts as endless, memory is limited, and each target goes on whatever
 becomes of the others. One TAP test a target; the exit status is 1 where one has a finding.
 
 With --merge what reaches more than the seeds do is added to them. With --coverage the programs
@@ -27,7 +27,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
-ENDLESS = 120  # seconds for one input, on a busy machine
 MEMORY = 2048  # MiB a target
 
 # What bytes from outside go through; the rest of the library is only linked.
@@ -35,7 +34,8 @@ PARSERS = ["src/transport", "src/http", "src/route", "src/conf", "src/native/cgi
 
 
 class Target:
-    def __init__(self, program: Path) -> None:
+    def __init__(self, program: Path, endless: int) -> None:
+        self.endless = endless
         self.program, self.name = program.resolve(), program.name.removeprefix("fuzz_")
         self.dir = self.program.parent
         self.seeds, self.dict = HERE / "corpus" / self.name, HERE / "dict" / self.name
@@ -46,13 +46,13 @@ class Target:
 
     def run(self, *options: str) -> int:
         with open(self.log, "wb") as log:
-            return subprocess.run([str(self.program), f"-timeout={ENDLESS}", f"-rss_limit_mb={MEMORY}", *options],
+            return subprocess.run([str(self.program), f"-timeout={self.endless}", f"-rss_limit_mb={MEMORY}", *options],
                                   cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode
 
     def search(self, seconds: int) -> int:
         before = set(self.finding.iterdir())
         words = [f"-dict={self.dict}"] if self.dict.exists() else []
-        status = self.run(f"-max_total_time={seconds}", f"-report_slow_units={ENDLESS // 2}", f"-artifact_prefix={self.finding}/{self.name}-",
+        status = self.run(f"-max_total_time={seconds}", f"-report_slow_units={self.endless // 2}", f"-artifact_prefix={self.finding}/{self.name}-",
                           "-print_final_stats=1", *words, str(self.corpus), str(self.seeds))
         new = sorted(path.name for path in set(self.finding.iterdir()) - before if path.name.startswith(f"{self.name}-"))
         if status:
@@ -116,11 +116,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--endless", type=int, default=120, help="seconds for one input (120: the machine is busy)")
     parser.add_argument("--merge", action="store_true")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("programs", nargs="+", type=Path)
     args = parser.parse_args()
-    targets = [Target(program) for program in args.programs]
+    targets = [Target(program, args.endless) for program in args.programs]
     if args.coverage:
         if not shutil.which("llvm-cov"):
             sys.exit("llvm-cov is missing (Debian: llvm)")

@@ -394,6 +394,8 @@ def test_print_config_is_filled_in(tmp: Path) -> None:
     for piece in (f"server unix:{tmp}/x.sock;", "location /app/ {", "location ^~ /app/-/ {", "client_max_body_size 3m;", "fastcgi_read_timeout 106s;",
                   "fastcgi_send_timeout 7s;", "keepalive_timeout 32s;", "fastcgi_buffer_size 16k;"):
         assert piece in text, (piece, text)
+    silent = write(tmp, configuration({"listen": [{"address": f"unix:{tmp}/x.sock"}], "timeouts": {"request": 10.0, "stream": 300.0}}), "silent.conf")
+    assert "fastcgi_read_timeout 305s;" in print_config(tmp, "nginx", "-c", silent).stdout, "a stream may be silent for longer"
     assert "scgi_pass 127.0.0.1:4001;" in print_config(tmp, "nginx-scgi", "-c", conf).stdout
     assert f"unix:{tmp}/x.sock|fcgi://snacgi/app/" in print_config(tmp, "apache", "-c", conf).stdout
     assert "scgi://127.0.0.1:4001/" in print_config(tmp, "apache-scgi", "-c", conf).stdout

@@ -199,10 +199,10 @@ def test_no_body_no_generator(start: Callable[..., Daemon], notes: Notes, kind: 
 
 def test_a_length_that_is_announced_is_held_to(start: Callable[..., Daemon], kind: str) -> None:
     daemon = start()
-    answer = daemon.get("/sync/announced?n=3")
+    answer = daemon.get(f"/{kind}/announced?n=3")
     assert answer.header("Content-Length") == "30" and answer.body == b"x" * 30
     for n in (2, 4):
-        with begin(daemon, f"/sync/announced?n={n}") as conn:
+        with begin(daemon, f"/{kind}/announced?n={n}") as conn:
             with pytest.raises(Closed):
                 conn.response()
 

@@ -33,15 +33,17 @@ def upgradable(tmp: Path, env: dict[str, str] = {}, launcher: Sequence[str] = ()
                  env={"LD_LIBRARY_PATH": str(BUILD / ".libs"), **env}, conf={"pid_file": str(tmp / "pid"), "processes": 2})
     one.command[0] = str(program)
     one.command[:0] = launcher
-    one.start()
-    one.wait_log("ready: 2 worker")
-    yield one
-    heir = number(tmp / "pid", one.pid)
-    if heir:
-        os.kill(heir, signal.SIGTERM)
-        wait_until(lambda: not alive(heir), "the end of the new one")
-        assert not os.path.exists(one.addresses[0].path)
-    one.stop()
+    try:
+        one.start()
+        one.wait_log("ready: 2 worker")
+        yield one
+    finally:
+        heir = number(tmp / "pid", one.pid) if one.process else 0
+        if heir:
+            os.kill(heir, signal.SIGTERM)
+            wait_until(lambda: not alive(heir), "the end of the new one")
+            assert not os.path.exists(one.addresses[0].path)
+        one.stop()
 
 
 @pytest.fixture

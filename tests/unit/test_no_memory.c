@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Each allocation in turn fails, once and from then on, in everything that is built from
- * bytes, files and tables: it says so or does without, and leaves nothing behind, which the
- * sanitizers see. The linker leads the library's calls here (--wrap); the C library's
+ * bytes, files and tables: it says so or does without, and leaves nothing behind, which
+ * valgrind sees (make check-valgrind). The linker leads the library's calls here (--wrap); the C library's
  * and other libraries' own are spared.
  */
 #include <stdio.h>

@@ -51,12 +51,10 @@ PyObject *
 sn_request_arriving(PyObject *self, void *unused SN_UNUSED)
 {
 	struct sn_request *req = ((struct sn_pyrequest *)self)->req;
-	bool async;
 
 	if (!req->input)
 		Py_RETURN_NONE;
-	async = req->endpoint->lane == SN_LANE_ASYNC || req->endpoint->lane == SN_LANE_ASYNC_POOL;
-	return PyUnicode_FromString(async ? "async" : "sync");
+	return PyUnicode_FromString(sn_lane_is_async(req->endpoint->lane) ? "async" : "sync");
 }
 
 /* Raises why there is no more. Always NULL. */

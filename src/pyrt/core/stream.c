@@ -250,9 +250,5 @@ sn_pystream_refuse(struct sn_pystream *s, const char *text)
 		s->req->sink->cut(s->req);
 		return;
 	}
-	sn_response_reset(&s->res);
-	s->res.started = false;
-	sn_response_header_n(&s->res, "Retry-After", 11, "1", 1);
-	sn_response_error_page(&s->res, 503, text);
-	s->req->sink->respond(s->req, &s->res);
+	sn_request_refuse(s->req, text);
 }

@@ -187,6 +187,15 @@ def announced(request):
     return Response((b"x" * 10 for _ in range(number("n"))), headers={"Content-Length": "30"})
 
 
+@get("/async/announced")
+async def async_announced(request):
+    async def pieces():
+        for _ in range(number("n")):
+            yield b"x" * 10
+
+    return Response(pieces(), headers={"Content-Length": "30"})
+
+
 @get("/sync/status")
 def status(request):
     return pieces(request), number("status"), {"X-Own": "1"}
