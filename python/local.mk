@@ -7,6 +7,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
 	python/snacgi/_convert.py \
+	python/snacgi/_dates.py \
 	python/snacgi/_describe.py \
 	python/snacgi/_docs.html \
 	python/snacgi/_docs.py \
@@ -52,7 +53,8 @@ dist_snacgipy_DATA += \
 	python/snacgi/_pool.py \
 	python/snacgi/_poolproc.py \
 	python/snacgi/_poolwork.py \
-	python/snacgi/_runtime.py
+	python/snacgi/_runtime.py \
+	python/snacgi/_warm.py
 dist_pkgpylib_DATA = python/_snacgi.pyi
 # The commands for who develops an application.
 snacgicommandspydir = $(pkgpylibdir)/snacgi/_commands

@@ -13,7 +13,6 @@ import stat
 import sys
 import unicodedata
 from datetime import datetime, timezone
-from email.utils import formatdate
 from time import time
 from typing import IO, Any, Callable, Iterator, Optional, Union
 from urllib.parse import quote
@@ -22,6 +21,7 @@ from zlib import adler32
 from _snacgi import File, Request, Response
 
 from . import _conditional
+from ._dates import http_date
 from ._globals import now_or_none
 from .exceptions import NotFound
 
@@ -196,7 +196,7 @@ def _set_age(response: Response, max_age: _MaxAge, path: Optional[str]) -> None:
         response.headers["Cache-Control"] = "no-cache"
         return
     response.headers["Cache-Control"] = f"public, max-age={max_age}" if max_age > 0 else f"no-cache, max-age={max_age}"
-    response.headers["Expires"] = formatdate(int(time() + max_age), usegmt=True)
+    response.headers["Expires"] = http_date(time() + max_age)
 
 
 def _timestamp(value: Union[datetime, int, float, None]) -> Optional[float]:
@@ -228,7 +228,7 @@ def _answer(content: _Content, request: Optional[Request], mimetype: Optional[st
     modified = _timestamp(last_modified)
     modified = content.mtime if modified is None else modified
     if modified is not None:
-        response.headers["Last-Modified"] = formatdate(int(modified), usegmt=True)
+        response.headers["Last-Modified"] = http_date(modified)
     _set_age(response, max_age, content.path)
     tag = _etag_of(content, etag)
     if tag is not None:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime, formatdate
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Optional, Union
 from urllib.parse import quote
 
 import _snacgi
 from _snacgi import Response
+
+from ._dates import http_date
 
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -94,11 +95,8 @@ def set_cookie(
     parts = [f"{key}={_cookie_value(value)}"]
     if domain:
         parts.append(_attribute("Domain", domain.partition(":")[0].lstrip(".").encode("idna").decode("ascii")))
-    if isinstance(expires, datetime):
-        aware = expires if expires.tzinfo is not None else expires.replace(tzinfo=timezone.utc)
-        expires = format_datetime(aware.astimezone(timezone.utc), usegmt=True)
-    elif isinstance(expires, (int, float)):
-        expires = formatdate(expires, usegmt=True)
+    if isinstance(expires, (datetime, int, float)):
+        expires = http_date(expires)
     if expires is not None:
         parts.append(_attribute("Expires", expires))
     if max_age is not None:

@@ -2,7 +2,7 @@
 """What the daemon's runtime calls in its own interpreter. Private: users import snacgi.
 
 Imported at every start, so what only some applications need (the event loop, the pool, `check`)
-is imported when it is called: asyncio alone takes longer than the interpreter."""
+is imported when the server calls it, before the first request: asyncio alone takes longer than the interpreter."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ._liferun import Life
 from ._stacks import of_coroutine as stack_of_coroutine
 from ._stacks import of_thread as stack_of_thread
 from ._streaming import drive
+from ._warm import warm
 
 if TYPE_CHECKING:
     import asyncio
@@ -74,6 +75,7 @@ def dumps(kind: str) -> Callable[..., bytes] | None:
 
 def collect() -> list[tuple[str, str, Callable[..., Any], str, bool, bool, bool, str, int, float, bool, bool]]:
     """What @route has recorded, in order; a time-out of 0 is the server's."""
+    warm(_routing.registry)
     return [(r.pattern, ", ".join(r.methods), bind(r), r.name, bool(r.is_async),
              bool(r.use_process_pool), bool(r.idempotent), r.file or "", int(r.line or 0),
              r.timeout or 0.0, r.lax_slash, r.stream) for r in _routing.registry]

@@ -331,11 +331,9 @@ class _RetryAfter(HTTPException):
             return headers
         value = self.retry_after
         if hasattr(value, "timetuple"):
-            from datetime import timezone
-            from email.utils import format_datetime
+            from ._dates import http_date
 
-            aware = value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
-            value = format_datetime(aware.astimezone(timezone.utc), usegmt=True)
+            value = http_date(value)
         headers.append(("Retry-After", str(value)))
         return headers
 

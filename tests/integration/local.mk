@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/integration/apps/basic/compute.py \
 	tests/integration/apps/crash/app.py \
 	tests/integration/apps/files/app.py \
+	tests/integration/apps/fresh/app.py \
 	tests/integration/apps/hooks/app.py \
 	tests/integration/apps/pool/app.py \
 	tests/integration/apps/pool/jobs.py \

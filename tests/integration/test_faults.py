@@ -149,3 +149,26 @@ def test_open_files_run_out(snacgi: Snacgi) -> None:
         assert late.response().status == 200
         late.close()
     assert len(re.findall("not accepting", daemon.log())) < 20, "not one line for each try"
+
+
+# Method, target, status: whatever a worker may be asked first.
+FIRST = [("POST", "/echo", 200), ("POST", "/text", 200), ("POST", "/stream", 200), ("POST", "/async/stream", 200),
+         ("GET", "/async", 200), ("GET", "/seen?a=1&a=2", 200), ("GET", "/uuid/7f3c2a4e-1b5d-4c6f-8a9b-0c1d2e3f4a5b", 200),
+         ("GET", "/typed?n=1", 200), ("GET", "/typed?n=x", 422), ("GET", "/answer", 201), ("GET", "/cookie", 200),
+         ("GET", "/pieces", 200), ("GET", "/async/pieces", 200), ("GET", "/abort/404", 404), ("GET", "/abort/429", 429),
+         ("GET", "/late", 409), ("GET", "/broken", 500), ("GET", "/wrong", 500), ("GET", "/nowhere", 404),
+         ("POST", "/pool", 200)]
+
+
+@pytest.mark.parametrize(("method", "target", "status"), FIRST)
+def test_no_descriptor_is_left_for_a_worker_that_never_worked(snacgi: Snacgi, method: str, target: str, status: int) -> None:
+    """A fresh worker whose descriptors are used up answers as another: what requests need is imported before."""
+    daemon = snacgi(app="fresh", probe="/native/hello")
+    with daemon.connect() as conn:
+        assert conn.ask("GET", "/native/hello").status == 200
+        hard = resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE)[1]
+        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, (len(descriptors(daemon.worker)), hard))
+        body = b'{"n": [1, 2.5, "x"]}' if method == "POST" else b""
+        for accept in ("application/json", "text/html"):
+            got = conn.ask(method, target, body, {"Content-Type": "application/json", "Accept": accept, "Cookie": "a=b"})
+            assert (got.status, "Errno 24" in daemon.log()) == (status, False), got.body

@@ -3,11 +3,15 @@
 
 import datetime
 import decimal
+from email.utils import format_datetime, formatdate
 from http.cookies import SimpleCookie
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snacgi import Response, jsonify, make_response, redirect
+from snacgi._dates import http_date
 
 
 @pytest.mark.parametrize(
@@ -101,3 +105,16 @@ def test_delete_cookie():
     response = Response()
     response.delete_cookie("a", "/x")
     assert response.headers["Set-Cookie"] == "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/x"
+
+
+@given(st.integers(0, 253402300799), st.datetimes(), st.timezones())
+def test_dates_are_the_library_s(seconds, naive, zone):
+    utc = datetime.timezone.utc
+    assert http_date(seconds) == formatdate(seconds, usegmt=True)
+    assert http_date(naive) == format_datetime(naive.replace(tzinfo=utc), usegmt=True)
+    try:
+        aware = naive.replace(tzinfo=zone)
+        expected = format_datetime(aware.astimezone(utc), usegmt=True)
+    except OverflowError:
+        return  # its UTC is not within the years 1 to 9999
+    assert http_date(aware) == expected

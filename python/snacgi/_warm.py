@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+"""What requests need is imported before the first of them: an import opens files and takes memory, and
+where these have run out it is the request that fails. Private.
+
+Not what takes long and only some handlers use: Werkzeug's parsers, and asyncio without async routes."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Iterable
+
+from ._routing import Route
+
+
+def warm(routes: Iterable[Route]) -> None:
+    names = {"snacgi._helpers", "snacgi._json", "snacgi._url"}
+    for route in routes:
+        if route.stream:
+            names.add("snacgi._stream")
+        if "<uuid" in route.pattern:
+            names.add("uuid")
+    for name in sorted(names):
+        importlib.import_module(name)
