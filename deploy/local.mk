@@ -3,21 +3,25 @@
 templatedir = $(pkgdatadir)/deploy
 dist_template_DATA = \
 	deploy/templates/apache deploy/templates/apache-fcgid \
+	deploy/templates/apache-fcgid-minimal \
 	deploy/templates/apache-minimal deploy/templates/apache-scgi \
+	deploy/templates/apache-scgi-minimal \
 	deploy/templates/caddy deploy/templates/caddy-minimal \
 	deploy/templates/haproxy deploy/templates/haproxy-minimal \
 	deploy/templates/lighttpd deploy/templates/lighttpd-minimal \
-	deploy/templates/lighttpd-scgi \
-	deploy/templates/nginx deploy/templates/nginx-minimal deploy/templates/nginx-scgi
+	deploy/templates/lighttpd-scgi deploy/templates/lighttpd-scgi-minimal \
+	deploy/templates/nginx deploy/templates/nginx-minimal deploy/templates/nginx-scgi \
+	deploy/templates/nginx-scgi-minimal
 dist_noinst_DATA += \
-	deploy/apache/README.md deploy/apache/fcgid.conf deploy/apache/minimal.conf \
-	deploy/apache/scgi.conf deploy/apache/snacgi.conf \
+	deploy/apache/README.md deploy/apache/fcgid.conf deploy/apache/fcgid-minimal.conf \
+	deploy/apache/minimal.conf deploy/apache/scgi.conf deploy/apache/scgi-minimal.conf \
+	deploy/apache/snacgi.conf \
 	deploy/caddy/Caddyfile deploy/caddy/README.md deploy/caddy/minimal.Caddyfile \
 	deploy/haproxy/README.md deploy/haproxy/haproxy.cfg deploy/haproxy/minimal.cfg \
 	deploy/lighttpd/README.md deploy/lighttpd/minimal.conf deploy/lighttpd/scgi.conf \
-	deploy/lighttpd/snacgi.conf \
+	deploy/lighttpd/scgi-minimal.conf deploy/lighttpd/snacgi.conf \
 	deploy/nginx/README.md deploy/nginx/minimal.conf deploy/nginx/scgi.conf \
-	deploy/nginx/snacgi.conf
+	deploy/nginx/scgi-minimal.conf deploy/nginx/snacgi.conf
 EXTRA_DIST += deploy/print-all
 
 deploy-files: src/snacgi

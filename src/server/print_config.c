@@ -42,15 +42,19 @@ static const struct target {
 	{ "nginx", "fastcgi", &nginx },
 	{ "nginx-minimal", "fastcgi", &nginx },
 	{ "nginx-scgi", "scgi", &nginx },
+	{ "nginx-scgi-minimal", "scgi", &nginx },
 	{ "apache", "fastcgi", &apache_fcgi },
 	{ "apache-minimal", "fastcgi", &apache_fcgi },
 	{ "apache-scgi", "scgi", &apache_scgi },
+	{ "apache-scgi-minimal", "scgi", &apache_scgi },
 	{ "apache-fcgid", "fastcgi", NULL },
+	{ "apache-fcgid-minimal", "fastcgi", NULL },
 	{ "caddy", "fastcgi", &caddy },
 	{ "caddy-minimal", "fastcgi", &caddy },
 	{ "lighttpd", "fastcgi", &lighttpd },
 	{ "lighttpd-minimal", "fastcgi", &lighttpd },
 	{ "lighttpd-scgi", "scgi", &lighttpd },
+	{ "lighttpd-scgi-minimal", "scgi", &lighttpd },
 	{ "haproxy", "fastcgi", &haproxy },
 	{ "haproxy-minimal", "fastcgi", &haproxy },
 };
@@ -192,11 +196,12 @@ keep_seconds(double idle)
 	return keep < 1 ? 1 : (unsigned)keep;
 }
 
-/* How long snacgi may be silent, before an answer or in the middle of one. */
+/* How long snacgi may be silent: before an answer, which waits for a thread and then for its
+ * handler, or in the middle of one. */
 static double
 silence(const struct sn_conf *c)
 {
-	return ceil(fmax(c->timeouts.request, c->timeouts.stream));
+	return ceil(fmax(c->timeouts.queue + c->timeouts.request, c->timeouts.stream));
 }
 
 /* One word of a template: 0, negative with the reason. */
@@ -218,6 +223,10 @@ add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn
 		return sn_buf_addf(out, "%zu", (2 * c->limits.head + KIB - 1) / KIB);
 	if (strcmp(name, "REQUEST") == 0)
 		return sn_buf_addf(out, "%.0f", silence(c) + 5);
+	if (strcmp(name, "ANSWER") == 0) /* all of it, when it is streamed */
+		return sn_buf_addf(out, "%.0f", fmax(silence(c) + 5, 3600));
+	if (strcmp(name, "CLIENT") == 0) /* reads nothing, or sends nothing */
+		return sn_buf_addf(out, "%.0f", ceil(fmax(c->timeouts.write, c->timeouts.read)));
 	if (strcmp(name, "WRITE_IDLE") == 0) /* and what a slow client takes to read */
 		return sn_buf_addf(out, "%.0f", silence(c) + 300);
 	if (strcmp(name, "READ") == 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,27 @@ def test_files_are_what_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_manual_names_every_server(name: str) -> None:
     assert f"‘{name}’" in page("man/snacgi.8") or f"“{name}”" in page("man/snacgi.8") or f"`{name}'" in page("man/snacgi.8")
+
+
+@pytest.mark.parametrize("file", ["deploy/container/snacgi.conf", "deploy/snacgi.conf"])
+@pytest.mark.parametrize("commented", [True, False])
+def test_own_configurations(tmp_path: Path, file: str, commented: bool) -> None:
+    """`snacgi check` has no objection to the ones that people begin with, nor to the examples
+    in their comments. Changed is where things are."""
+    text = (TOP / file).read_text()
+    if not commented:
+        text = re.sub(r"^#(?=\w+ = |\t|\};)", "", text, flags=re.M)
+    for old in ("/opt/app", "/srv/app", "/run/snacgi"):
+        text = text.replace(old, str(tmp_path))
+    text = re.sub(r'native = .*|group = "\S+";', "", text)  # a module and a group that are not here
+    (tmp_path / "snacgi.conf").write_text(text)
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "app.py").write_text("from snacgi import route\n\n@route('/')\ndef hello(request):\n    return {}\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    listener = [] if "listen = (" in re.sub(r"#.*", "", text) else ["-l", f"unix:{tmp_path}/s.sock"]
+    got = subprocess.run([f"{os.environ['SN_TOP_BUILDDIR']}/src/snacgi", "check", "-c", str(tmp_path / "snacgi.conf"), *listener],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert got.returncode == 0 and ": 0 errors, 0 warnings" in got.stdout, got.stdout
 
 
 def test_table_of_front_servers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from typing import Sequence
 from daemon import BUILD, environment, wait_until
 from fronts import ROOT, Front, Variant, program
 
-MODULES = {"apache": ["proxy", "proxy_fcgi"], "apache-minimal": ["proxy", "proxy_fcgi"], "apache-scgi": ["proxy", "proxy_scgi"], "apache-fcgid": ["fcgid"]}
+MODULES = {"apache": ["proxy", "proxy_fcgi"], "apache-minimal": ["proxy", "proxy_fcgi"], "apache-scgi": ["proxy", "proxy_scgi"], "apache-scgi-minimal": ["proxy", "proxy_scgi"],
+           "apache-fcgid": ["fcgid"], "apache-fcgid-minimal": ["fcgid"]}
 
 
 class Apache(Front):
@@ -24,7 +25,7 @@ class Apache(Front):
         super().__init__(directory, variant)
         # Graceful: what has begun is answered. mod_fcgid's requests may then wait for a process
         # that is gone, and Apache for them.
-        self.stop_signal = signal.SIGTERM if variant.name == "apache-fcgid" else signal.SIGWINCH
+        self.stop_signal = signal.SIGTERM if variant.spawns else signal.SIGWINCH
 
     @property
     def etc(self) -> Path:
@@ -82,7 +83,8 @@ ServerName localhost
 
     def errors(self) -> str:
         log = self.directory / "error.log"
-        return "".join(line for line in open(log, errors="replace") if "exit signal" in line or ":emerg]" in line or ":alert]" in line)
+        return "".join(line for line in open(log, errors="replace") if ("exit signal" in line or ":emerg]" in line or ":alert]" in line)
+                       and "mod_fcgid: server is restarted" not in line)  # is how it calls a reload
 
     def stop_and_start_snacgi(self) -> str:
         if self.daemon is not None:

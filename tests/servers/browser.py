@@ -58,16 +58,17 @@ def bound(source: str) -> Optional[tuple[str, int]]:
 class Browser:
     """One client connection for each request, to a port of this machine."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
         self.port = port
+        self.patience = patience
 
     def socket(self, source: str = "") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE, bound(source))
+        return socket.create_connection(("127.0.0.1", self.port), self.patience, bound(source))
 
     def open(self, method: str, target: str, body: Body = None, headers: Headers = None, chunked: bool = False,
              source: str = "") -> http.client.HTTPResponse:
         """Sends a request; the answer's head is read, its body is not."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, bound(source))
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, self.patience, bound(source))
         try:
             conn.putrequest(method, target, skip_accept_encoding=True)
             for name, value in headers.items() if isinstance(headers, dict) else headers or []:

@@ -53,25 +53,41 @@ CASES: dict[str, tuple[str, str]] = {
 
 APACHE = {"cookies-repeated": "a=1, b=2", "snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
 CADDY = {"cookies-repeated": "a=1, b=2", "upload-oversized": "502", "path-dots": "400", "stream-small": "held", "server-reload": "some lost", "leaves-waiting": "not told"}
+FCGID = {**APACHE, "upload-oversized": "500", "server-reload": "some lost", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"}
 LIGHTTPD = {"snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
-HAPROXY = {"connections": "kept", "snacgi-stops": "503, then ok", "path-dots": "400", "chunked-large": "400", "leaves-waiting": "not told", "server-reload": "not under load"}
+HAPROXY = {"connections": "kept", "snacgi-stops": "503, then ok", "path-dots": "400", "chunked-large": "400", "leaves-waiting": "not told", "server-reload": "some lost"}
 
+# Where a reload of the server loses some: what their clients are told, by the server itself.
+# "refused": the connection is closed before an answer; "hangs": there is none, until the
+# client gives up.
+LOST: dict[str, frozenset[str]] = {
+    "apache-fcgid": frozenset({"refused", "500", "503", "hangs"}),
+    "apache-fcgid-minimal": frozenset({"refused", "500", "503", "hangs"}),
+    "caddy": frozenset({"refused", "502", "503"}),
+    "caddy-minimal": frozenset({"refused", "502", "503"}),
+    "haproxy": frozenset({"refused", "502", "503"}),
+    "haproxy-minimal": frozenset({"refused", "502", "503"}),
+}
 
 LIMITS: dict[str, dict[str, str]] = {
     "nginx": {"connections": "kept"},
     "nginx-unbuffered": {"connections": "kept"},
     "nginx-minimal": {"stream-small": "held", "private": "open"},
     "nginx-scgi": {"stream-small": "held"},
+    "nginx-scgi-minimal": {"stream-small": "held", "private": "open"},
     "apache": {**APACHE, "connections": "kept"},
     "apache-minimal": {**APACHE, "private": "open", "path-slash": "404", "authorization": "dropped", "stream-small": "held"},
     "apache-scgi": {**APACHE, "chunked-small": "411", "chunked-large": "411", "stream-small": "held"},
-    "apache-fcgid": {**APACHE, "upload-oversized": "500", "server-reload": "not under load", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"},
+    "apache-scgi-minimal": {**APACHE, "upload-oversized": "503", "private": "open", "path-slash": "404", "authorization": "dropped", "chunked-small": "411", "chunked-large": "411", "stream-small": "held"},
+    "apache-fcgid": FCGID,
+    "apache-fcgid-minimal": {**FCGID, "private": "open", "path-slash": "404", "authorization": "dropped", "stream-small": "held"},
     "caddy": CADDY,
     "caddy-minimal": {**CADDY, "private": "open"},
     "lighttpd": LIGHTTPD,
     "lighttpd-streamed": {**LIGHTTPD, "chunked-small": "411 or ok", "chunked-large": "411"},
     "lighttpd-minimal": {**LIGHTTPD, "private": "open", "headers-16k": "431", "stream-large": "held", "stream-small": "held"},
     "lighttpd-scgi": LIGHTTPD,
+    "lighttpd-scgi-minimal": {**LIGHTTPD, "private": "open", "headers-16k": "431", "stream-large": "held", "stream-small": "held"},
     "haproxy": HAPROXY,
     "haproxy-minimal": {**HAPROXY, "private": "open", "headers-16k": "400", "authorization": "dropped"},
 }

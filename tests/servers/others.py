@@ -63,7 +63,7 @@ class HAProxy(Front):
 
     def edits(self) -> Sequence[tuple[str, str]]:
         # The old process of a reload, for the same reason.
-        soft = [] if "minimal" in self.variant.name else [("hard-stop-after 75s", "hard-stop-after 5s")]
+        soft = [] if "minimal" in self.variant.name else [("hard-stop-after 315s", "hard-stop-after 5s")]
         return [("bind :80", f"bind 127.0.0.1:{self.port}"), *soft]
 
     def reload(self) -> None:
