@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The access log: a line an answer, tab-separated, control characters escaped: time,
+ * The access log: a line an answer (or what would have been one), tab-separated, control characters escaped: time,
  * request id, remote address, method, path, status, body bytes, milliseconds, lane and
  * handler. One write(2) a line; any thread.
  */

@@ -372,6 +372,9 @@ void sn_exec_run(struct sn_exchange *x);
 
 /* ---- access.c ------------------------------------------------------------ */
 
+/* The status of a request whose client has gone before it was answered: nginx's. */
+#define SN_ACCESS_GONE 499
+
 void sn_access_log(const struct sn_context *ctx, const struct sn_request *req, int status,
                    uint64_t body_bytes);
 

@@ -22,6 +22,7 @@ struct sn_iothread;
 struct sn_counters {
 	atomic_ullong answered[6]; /* by the status code's first digit */
 	atomic_ullong native, python, rejected, errors;
+	atomic_ullong gone, broken; /* not answered to the end: the peer left; we could not go on */
 	atomic_uint in_flight;
 };
 

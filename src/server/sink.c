@@ -42,9 +42,21 @@ leave(struct sn_conn *c)
 
 /* ---- shutting: mtx held -------------------------------------------------- */
 
-/* Ends it without an answer, or with a part of one. */
+/* Its handler has begun, or waits for its turn: there would have been an answer. */
 static void
-end_cut(struct sn_exchange *x)
+count_unanswered(const struct sn_exchange *x, bool broken)
+{
+	struct sn_iothread *io = x->conn->io;
+	bool begun = x->state == SN_EX_STREAMING;
+	if (io->ctx->access_fd >= 0 && x->req)
+		sn_access_log(io->ctx, x->req, begun ? x->status : SN_ACCESS_GONE, begun ? x->body_sent : 0);
+	atomic_fetch_sub_explicit(&io->count.in_flight, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(broken ? &io->count.broken : &io->count.gone, 1, memory_order_relaxed);
+}
+
+/* Ends it without an answer, or with a part of one: `broken`, we cannot go on; else the peer has gone. */
+static void
+end_cut(struct sn_exchange *x, bool broken)
 {
 	struct sn_conn *c = x->conn;
 	if (x->state == SN_EX_ENDED)
@@ -54,7 +66,7 @@ end_cut(struct sn_exchange *x)
 	if (x->req && x->req->input)
 		sn_instream_end(x->req->input, SN_EGONE);
 	if (x->state >= SN_EX_RUNNING)
-		atomic_fetch_sub_explicit(&c->io->count.in_flight, 1, memory_order_relaxed);
+		count_unanswered(x, broken);
 	x->state = SN_EX_ENDED;
 	c->open--;
 }
@@ -69,7 +81,7 @@ sn_conn_shut(struct sn_conn *c)
 		c->fd = -1;
 	}
 	for (struct sn_exchange *x = c->active; x; x = x->next)
-		end_cut(x);
+		end_cut(x, false);
 	sn_out_drop(c);
 }
 
@@ -85,7 +97,7 @@ static void
 cut(struct sn_exchange *x)
 {
 	struct sn_conn *c = x->conn;
-	end_cut(x);
+	end_cut(x, true);
 	sn_out_cut(c, &x->out);
 	c->close_after = true;
 	if (alone(x) || (c->open == 0 && !sn_out_pending(c)))
@@ -616,7 +628,7 @@ sn_sink_abort(struct sn_exchange *x)
 	uint8_t end[END_MAX];
 	enter(c);
 	if (x->state != SN_EX_ENDED) {
-		end_cut(x);
+		end_cut(x, false);
 		c->ended_ms = c->io->now_ms;
 		if (!x->keep)
 			c->close_after = true;

@@ -65,6 +65,8 @@ static const struct score {
 	{ "answered", "5xx", "requests_total", "class=\"5xx\"", NULL },
 	{ "by", "native", "answered_by_total", "kind=\"native\"", "Requests that an endpoint answered, by kind." },
 	{ "by", "python", "answered_by_total", "kind=\"python\"", NULL },
+	{ "unanswered", "gone", "unanswered_total", "reason=\"gone\"", "Requests that were not answered to the end, by reason." },
+	{ "unanswered", "broken", "unanswered_total", "reason=\"broken\"", NULL },
 	{ "refused", "sync_full", "refused_total", "reason=\"sync_full\"", "Requests that the server answered by itself, by reason." },
 	{ "refused", "async_full", "refused_total", "reason=\"async_full\"", NULL },
 	{ "refused", "blocking_full", "refused_total", "reason=\"blocking_full\"", NULL },
@@ -101,19 +103,23 @@ put(struct sn_row *r, enum sn_score i, uint64_t value)
 static void
 put_threads(struct sn_row *r, const struct sn_context *ctx)
 {
-	uint64_t answered[6] = { 0 }, native = 0, python = 0, in_flight = 0;
+	uint64_t answered[6] = { 0 }, native = 0, python = 0, in_flight = 0, gone = 0, broken = 0;
 	for (unsigned i = 0; i < ctx->nio; i++) {
 		const struct sn_counters *n = sn_iothread_counters(ctx->io[i]);
 		for (unsigned c = 1; c < SN_COUNT(answered); c++)
 			answered[c] += atomic_load_explicit(&n->answered[c], memory_order_relaxed);
 		native += atomic_load_explicit(&n->native, memory_order_relaxed);
 		python += atomic_load_explicit(&n->python, memory_order_relaxed);
+		gone += atomic_load_explicit(&n->gone, memory_order_relaxed);
+		broken += atomic_load_explicit(&n->broken, memory_order_relaxed);
 		in_flight += atomic_load_explicit(&n->in_flight, memory_order_relaxed);
 	}
 	for (unsigned c = 1; c < SN_COUNT(answered); c++)
 		put(r, (enum sn_score)(SN_SCORE_1XX + c - 1), answered[c]);
 	put(r, SN_SCORE_NATIVE, native);
 	put(r, SN_SCORE_PYTHON, python);
+	put(r, SN_SCORE_GONE, gone);
+	put(r, SN_SCORE_BROKEN, broken);
 	put(r, SN_SCORE_IN_FLIGHT, in_flight);
 }
 

@@ -4,9 +4,11 @@ endpoint; every queue is bounded and says so when it is full."""
 
 from __future__ import annotations
 
+import re
 import select
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Union
 
 import fcgi
@@ -179,6 +181,34 @@ def test_gone_clients_work_is_dropped(snacgi: Snacgi) -> None:
     assert daemon.get("/marks").json()["marks"] == [100]
     gate.close()
     stay.close()
+
+
+@pytest.mark.wires
+@pytest.mark.parametrize("target", ["/gate/x", "/agate/x", "/stubborn/x"])
+def test_answers_that_nobody_waits_for_are_dropped(snacgi: Snacgi, tmp: Path, target: str) -> None:
+    """A handler whose client has left goes on and answers, is cancelled, or answers all the same: not a
+    line in the log, one in the access log, and one more in the books."""
+    daemon = snacgi(conf={"python": {"dispatch_workers": 1}, "log": {"access": str(tmp / "access.log")},
+                          "status": {"path": "/-/status"}})
+
+    def books() -> Any:
+        page = daemon.get("/-/status", REMOTE_ADDR="127.0.0.1").json()
+        return page["unanswered"], page["requests"]["in_flight"]
+
+    def lines() -> list[list[str]]:
+        return [line.split("\t") for line in (tmp / "access.log").read_text().splitlines() if target in line]
+
+    wait_until(lambda: books() == ({"gone": 0, "broken": 0}, 1), "nothing but the page in flight")
+    with daemon.dial() as conn:
+        conn.put("GET", target)
+        wait_until(lambda: daemon.get("/waiting/x").json()["waiting"] == 1, "the handler at the gate")
+    wait_until(lambda: books() == ({"gone": 1, "broken": 0}, 1), "one that is gone")
+    daemon.get("/open/x")
+    wait_until(lambda: daemon.get("/waiting/x").json()["waiting"] == 0, "the handler's end")
+    assert daemon.get("/hello").status == 200  # by the thread that had it
+    assert [(line[4], line[5], line[6]) for line in lines()] == [(target, "499", "0")]
+    daemon.stop()
+    assert not re.search(r"\] (error|warning): |Traceback|" + target, daemon.log().partition(" ready\n")[2])
 
 
 @pytest.mark.wires

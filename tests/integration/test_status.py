@@ -12,7 +12,9 @@ from typing import Any, Callable
 
 import pytest
 from daemon import Daemon, alive, run, wait_until
+from fcgi import request
 from test_reload import code, reload
+from wire import Closed, environ
 
 Snacgi = Callable[..., Daemon]
 PAGE = "/-/status"
@@ -59,6 +61,18 @@ def test_counts(snacgi: Snacgi) -> None:
     assert now["workers"][0]["uptime"] > 0 and now["memory"]["resident"] > 1 << 20
     assert now["limits"] == {"connections": daemon.conf["limits"]["connections"], "requests": 16384, "queue": 1024, "async": 16384,
                              "blocking_threads": 64, "dispatch_workers": 4, "spool": 1 << 30}
+
+
+def test_an_answer_that_breaks_off(snacgi: Snacgi, tmp: Path) -> None:
+    """No answer by its class, but a line in the access log with what was sent."""
+    daemon = start(snacgi, app=None, probe="/native/hello", conf={"log": {"access": str(tmp / "access.log")}})
+    with daemon.connect() as conn, pytest.raises(Closed):
+        conn.send(request(environ("GET", "/native/pull?size=300000&cut=100000"), b"", 1, True))
+        conn.response()
+    wait_until(lambda: page(daemon)["unanswered"] == {"gone": 0, "broken": 1}, "the books")
+    lines = [line.split("\t") for line in (tmp / "access.log").read_text().splitlines()]
+    broken, = [line for line in lines if line[4] == "/native/pull"]
+    assert broken[5] == "200" and 0 < int(broken[6]) < 300000
 
 
 def test_off_unless_asked_for(snacgi: Snacgi) -> None:

@@ -272,6 +272,15 @@ async def wait_gate_async(request: Request) -> dict:
             waiting[name] -= 1
 
 
+@route("/stubborn/<name>")
+async def stubborn(request: Request) -> dict:
+    """Answers although it was cancelled."""
+    try:
+        return await wait_gate_async(request)
+    except asyncio.CancelledError:
+        return {"cancelled": True}
+
+
 @route("/open/<name>")
 async def open_gate(request: Request) -> dict:
     gate(request.path_params["name"]).set()
