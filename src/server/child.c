@@ -133,9 +133,10 @@ sn_child_count(const struct sn_supervisor *s, const struct sn_generation *g, enu
 void
 sn_child_retire(struct sn_child *c, const struct sn_conf *conf)
 {
-	/* one that starts looks at its signals when it is ready: it is given the same time */
-	kill(c->pid, c->state == SN_CHILD_SERVING ? SIGUSR2 : SIGTERM);
-	c->told_ms = c->state == SN_CHILD_SERVING ? sn_clock_ms() : 0;
+	/* One that starts looks at its signals when it is ready, and may be the only one then: connections that
+	 * it has accepted until it looks are handed on as by any other. It is given the same time. */
+	kill(c->pid, SIGUSR2);
+	c->told_ms = sn_clock_ms();
 	c->kill_ms = sn_clock_ms() + sn_clock_ms_of(conf->timeouts.shutdown) + SN_KILL_GRACE_MS;
 	c->state = SN_CHILD_RETIRING;
 	c->gen = NULL;

@@ -19,8 +19,9 @@ import scgi
 from account import Asked, Books
 from wire import Address, Closed, environ
 
+STREAMED = ["/stream", "/stream/async"]
 PATIENCE = 90.0  # longer than any time-out of the server: who waits this long has lost his request
-TARGETS = ["/sync", "/async", "/pool", "/native/echo"]
+TARGETS = ["/sync", "/async", "/pool", *STREAMED, "/native/echo"]
 
 
 class Client(threading.Thread, ABC):
@@ -102,6 +103,8 @@ class Scgi(Client):
 
     def ask(self, target: str, body: bytes) -> tuple[int, bytes]:
         answer = scgi.ask(self.address, "POST", target, body, {"Content-Type": "application/json"}, PATIENCE)
+        if target in STREAMED and answer.status == 200 and not answer.body.endswith(b"}"):
+            raise Closed("the connection's end is all that SCGI has to say that a stream was cut")
         return answer.status, answer.body
 
 

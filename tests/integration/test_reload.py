@@ -462,3 +462,46 @@ def test_max_rss(snacgi: Snacgi, tmp: Path) -> None:
         wait_until(lambda: not alive(old), "its end")
         assert conn.ask("GET", "/version").json()["pid"] == daemon.worker != old
     assert "its memory is above max_rss" in daemon.log()
+
+
+TURNS = """
+import itertools, time
+
+def turn():
+    for n in itertools.count(1):
+        try:
+            os.close(os.open(f'{where}/import-{n}', os.O_CREAT | os.O_EXCL))
+            return n
+        except FileExistsError:
+            pass
+
+def wait_for(name):
+    end = time.monotonic() + 60
+    while not os.path.exists(f'{where}/{name}') and time.monotonic() < end:
+        time.sleep(0.005)
+
+mine = turn()
+if mine == 3:
+    raise RuntimeError('the third import fails')
+if mine > 3:
+    wait_for('fourth' if mine == 4 else 'later')
+"""
+
+
+def test_who_is_told_to_go_while_it_starts_closes_nothing(snacgi: Snacgi, tmp: Path) -> None:
+    """A reload fails, one of its workers still starts, and the old ones die: when it is there, it is the only
+    one that accepts, and passes on what it has accepted."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one", f"where = {str(tmp)!r}\n" + TURNS), conf={"processes": 2})
+    daemon.wait_log("ready: 2 worker")
+    old = daemon.workers()
+    assert reload(daemon).returncode == 1
+    new = [pid for pid in daemon.workers() if pid not in old]
+    assert len(new) == 1
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: (tmp / "import-6").exists(), "their successors")
+    with daemon.connect() as conn:
+        (tmp / "fourth").touch()
+        wait_until(lambda: not alive(new[0]), "its end")
+        (tmp / "later").touch()
+        assert conn.ask("GET", "/version").json()["version"] == "one"

@@ -3,11 +3,12 @@
 in a ledger, does a little of what its lane is for, and answers with what it was sent."""
 
 import asyncio
+import json
 import os
 import time
 import zlib
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, AsyncIterator, Iterator
 
 from snacgi import Request, route
 
@@ -47,6 +48,31 @@ def in_a_process(request: Request, pool: Executor) -> dict[str, Any]:
     sent = request.body
     note(sent["n"])
     return answer(sent, pool.submit(checksum, sent["fill"]).result())
+
+
+def pieces(sent: dict[str, Any]) -> Iterator[str]:
+    yield f'{{"n": {sent["n"]}, "nonce": "{sent["nonce"]}", "fill": "'
+    for at in range(0, len(sent["fill"]), 7000):
+        yield sent["fill"][at:at + 7000]
+    yield '"}'
+
+
+@route("/stream", methods=["POST"], stream=True)
+def in_pieces(request: Request) -> Iterator[str]:
+    sent = json.loads(request.stream.read())
+    note(sent["n"])
+    for piece in pieces(sent):
+        yield piece
+        time.sleep(sent["n"] % 4 / 1000)
+
+
+@route("/stream/async", methods=["POST"], stream=True)
+async def in_pieces_by_the_loop(request: Request) -> AsyncIterator[str]:
+    sent = json.loads(await request.stream.read())
+    note(sent["n"])
+    for piece in pieces(sent):
+        yield piece
+        await asyncio.sleep(sent["n"] % 16 / 1000)
 
 
 @route("/pids")
