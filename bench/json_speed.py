@@ -40,16 +40,16 @@ def main() -> None:
             out.setdefault(f"JSON answer of {name}: json.dumps / ours", []).append(theirs / ours)
             if orjson:
                 out.setdefault(f"JSON answer of {name}: ours / orjson", []).append(ours / seconds(lambda: orjson.dumps(value), len(text)))
-    for name, rows in (("200 B", 1), ("10 KB", 48), ("1 MB", 4800)):
-        body = _snacgi.dumps({"rows": [record(n) for n in range(rows)]})
-        many = max(1, 3_000_000 // len(body))
+    for name, value in (("10 B", {"a": [1]}), *((name, {"rows": [record(n) for n in range(rows)]}) for name, rows in (("1 KB", 5), ("10 KB", 48), ("1 MB", 4800)))):
+        body = _snacgi.dumps(value)
+        text, many = body.decode(), min(20_000, max(1, 3_000_000 // len(body)))
         for _ in range(int(sys.argv[1])):
             best = 1e9
             for _ in range(3):
                 requests = [Request(method="POST", path="/", body=body) for _ in range(many)]
                 best = min(best, timeit.timeit(lambda: [r.body for r in requests], number=1, timer=time.thread_time) / many)
-            theirs = seconds(lambda: json.loads(body), len(body))
-            out.setdefault(f"JSON body of {name}: json.loads / ours", []).append(theirs / best)
+            for kind, same in (("bytes", body), ("str", text)):
+                out.setdefault(f"JSON body of {name}: json.loads of {kind} / ours", []).append(seconds(lambda: json.loads(same), len(body)) / best)
     print(json.dumps(out))
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """JSON where the core's own reader and writer ask for help.
 
-Reading: the standard library's scanner, except that NaN and Infinity are
+Reading: the standard library's reader, except that NaN and Infinity are
 refused, as the writer refuses them. Writing: what common objects become; their
 modules are never imported here, only recognised when somebody else did.
 """
@@ -25,9 +25,6 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-
-#: (text, index) -> (value, end); raises StopIteration or ValueError.
-scan_once: Callable[[str, int], tuple[Any, int]] = getattr(_decoder, "scan_once")
 
 
 def loads(data: bytes) -> Any:

@@ -10,7 +10,9 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/headers.c \
 	src/pyrt/core/input.c \
 	src/pyrt/core/json.c \
+	src/pyrt/core/jsonparse.c src/pyrt/core/jsonparse.h \
 	src/pyrt/core/jsonread.c \
+	src/pyrt/core/jsontext_priv.h \
 	src/pyrt/core/match.c \
 	src/pyrt/core/module.c \
 	src/pyrt/core/reqaddr.c \

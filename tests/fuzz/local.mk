@@ -49,6 +49,9 @@ tests_fuzz_fuzz_cgi_head_LDADD = $(sn_fuzz_ldadd)
 FUZZ_TARGETS += tests/fuzz/fuzz_json
 tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(sn_fuzz_replay)
 tests_fuzz_fuzz_json_LDADD = $(sn_fuzz_ldadd) $(JSONC_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_json_read
+tests_fuzz_fuzz_json_read_SOURCES = tests/fuzz/fuzz_json_read.c $(sn_fuzz_replay)
+tests_fuzz_fuzz_json_read_LDADD = $(sn_fuzz_ldadd) $(PYTHON_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/fuzz_conn
 tests_fuzz_fuzz_conn_SOURCES = tests/fuzz/fuzz_conn.c $(sn_fuzz_replay)

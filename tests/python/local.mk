@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	tests/python/test_helpers.py \
 	tests/python/test_hooks.py \
 	tests/python/test_json_default.py \
+	tests/python/test_json_reader.py \
 	tests/python/test_json_writer.py \
 	tests/python/test_leaks.py \
 	tests/python/openapi_rules.py tests/python/test_openapi.py \

@@ -13,6 +13,7 @@
 #include "pyrt/core/core_priv.h"
 
 #include "base/number.h"
+#include "pyrt/core/jsontext_priv.h"
 
 #include <math.h>
 
@@ -160,19 +161,6 @@ needs_escape(uint64_t x)
 	return ((x - ones * 0x20) | (quote - ones) | (slash - ones)) & high;
 }
 
-/* The same for sixteen, in the compiler's own vectors. */
-typedef uint8_t vec __attribute__((vector_size(16)));
-
-static inline bool
-vec_needs_escape(vec v)
-{
-	vec bad = (vec)(v < 0x20) | (vec)(v == '"') | (vec)(v == '\\');
-	uint64_t half[2];
-
-	memcpy(half, &bad, sizeof(bad));
-	return (half[0] | half[1]) != 0;
-}
-
 #define CHUNK 512 /* characters between two checks for room */
 
 /* Copies ASCII up to the first character to be escaped; its length. `p` has room for `len`. */
@@ -182,9 +170,8 @@ copy_clean(char *p, const uint8_t *s, size_t len)
 	size_t i = 0;
 
 	for (; len - i >= 16; i += 16) {
-		vec v;
-		memcpy(&v, s + i, 16);
-		if (vec_needs_escape(v))
+		sn_json_vec v = sn_json_vec_load(s + i);
+		if (sn_json_vec_special(v))
 			break;
 		memcpy(p + i, &v, 16);
 	}
@@ -222,24 +209,6 @@ write_ascii(struct writer *w, const uint8_t *s, size_t len)
 	}
 }
 
-/* One character that is not ASCII, as UTF-8; room for four bytes. */
-static inline char *
-put_utf8(char *p, Py_UCS4 c)
-{
-	if (c < 0x800) {
-		*p++ = (char)(0xc0 | (c >> 6));
-	} else if (c < 0x10000) {
-		*p++ = (char)(0xe0 | (c >> 12));
-		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
-	} else {
-		*p++ = (char)(0xf0 | (c >> 18));
-		*p++ = (char)(0x80 | ((c >> 12) & 0x3f));
-		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
-	}
-	*p++ = (char)(0x80 | (c & 0x3f));
-	return p;
-}
-
 /* The other kinds of text. 1: a lone surrogate at *bad. */
 static int
 write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
@@ -263,7 +232,7 @@ write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
 				*bad = i;
 				return 1;
 			} else {
-				p = put_utf8(p, c);
+				p = sn_json_put_utf8(p, c);
 			}
 		}
 		w->out->len = (size_t)(p - w->out->data);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What json.c and jsonparse.c share: where JSON text stops being as plain as it
+ * looks. For these two only. Pure.
+ */
+#ifndef SN_PYRT_CORE_JSONTEXT_PRIV_H
+#define SN_PYRT_CORE_JSONTEXT_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A byte that cannot stand for itself between quotes. */
+static inline bool
+sn_json_special(uint8_t c)
+{
+	return c < 0x20 || c == '"' || c == '\\';
+}
+
+/* Sixteen bytes in the compiler's own vectors. */
+typedef uint8_t sn_json_vec __attribute__((vector_size(16)));
+
+static inline sn_json_vec
+sn_json_vec_load(const uint8_t *s)
+{
+	sn_json_vec v;
+
+	memcpy(&v, s, sizeof(v));
+	return v;
+}
+
+static inline bool
+sn_json_vec_any(sn_json_vec v)
+{
+	uint64_t half[2];
+
+	memcpy(half, &v, sizeof(v));
+	return (half[0] | half[1]) != 0;
+}
+
+/* True when one of the sixteen is special. */
+static inline bool
+sn_json_vec_special(sn_json_vec v)
+{
+	return sn_json_vec_any((sn_json_vec)(v < 0x20) | (sn_json_vec)(v == '"') | (sn_json_vec)(v == '\\'));
+}
+
+/* One character that is not ASCII, as UTF-8; room for four bytes. */
+static inline char *
+sn_json_put_utf8(char *p, uint32_t c)
+{
+	if (c < 0x800) {
+		*p++ = (char)(0xc0 | (c >> 6));
+	} else if (c < 0x10000) {
+		*p++ = (char)(0xe0 | (c >> 12));
+		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
+	} else {
+		*p++ = (char)(0xf0 | (c >> 18));
+		*p++ = (char)(0x80 | ((c >> 12) & 0x3f));
+		*p++ = (char)(0x80 | ((c >> 6) & 0x3f));
+	}
+	*p++ = (char)(0x80 | (c & 0x3f));
+	return p;
+}
+
+#endif
