@@ -278,11 +278,11 @@ class _Pipeline:
             async def end(exc: Optional[BaseException]) -> None:
                 await self.tear_down(exc or failure)
 
-            response.response = guard = AsyncGuarded(source)
+            response.response = guard = source if isinstance(source, AsyncGuarded) else AsyncGuarded(source)
             guard.end = end
         else:
             run = _run if self.asynchronous else drive_by_hand
-            response.response = guarded = Guarded(source)
+            response.response = guarded = source if isinstance(source, Guarded) else Guarded(source)
 
             def end_now(exc: Optional[BaseException]) -> None:
                 run(self.tear_down(exc or failure))
