@@ -193,8 +193,10 @@ class TestClient:
         self._life: Optional[Life] = None
         self._jar = CookieJar()
         self._table: Optional[_Table] = None
+        # To be closed with the client: the asynchronous ones, whose tasks nobody else keeps, and the
+        # others, which close themselves when the test lets go of them.
+        self._tasks: list[Pieces] = []
         self._open: weakref.WeakSet[Pieces] = weakref.WeakSet()
-        self._held: list[Pieces] = []  # of them: of asynchronous sources, each with a task
 
     def __enter__(self) -> TestClient:
         life = Life(self._loop.get() if needs_loop() else None)
@@ -210,7 +212,7 @@ class TestClient:
         and the pool that the client has started."""
         with ExitStack() as stack:
             stack.callback(self._end)
-            for pieces in list(self._open):
+            for pieces in (*self._tasks, *self._open):
                 stack.callback(pieces.close)
 
     def _end(self) -> None:
@@ -286,8 +288,10 @@ class TestClient:
         if not isinstance(content, bytes):
             try:
                 pieces = content = Pieces(content, name, asynchronous, self._loop.get, context)
-                self._open.add(pieces)
-                self._held = [p for p in (*self._held, pieces) if p.asynchronous and not p.closed]
+                if pieces.asynchronous:
+                    self._tasks = [p for p in (*self._tasks, pieces) if not p.closed]
+                else:
+                    self._open.add(pieces)
                 pieces.prime(request, int(head[8:11]))
                 if pieces.whole:  # its background work is done before the test goes on
                     content = b"".join(pieces)
