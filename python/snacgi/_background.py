@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Work after the response, with Starlette's names. It belongs to its request, whose sync thread
-or place among the async ones it keeps, and runs when the answer's source is closed."""
+or place among the async ones it keeps, and runs when the answer's source is closed. A file is such
+a source itself: C sends it and closes it, with the work that it was given."""
 
 from __future__ import annotations
 

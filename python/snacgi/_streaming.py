@@ -9,6 +9,8 @@ from typing import Any, AsyncIterable, AsyncIterator, Awaitable, Callable, Itera
 
 from _snacgi import File, Response
 
+from .exceptions import HandlerTimeout
+
 _TURN = 16  # pieces before other tasks get their turn
 
 
@@ -33,7 +35,31 @@ async def drive(out: Any, source: AsyncIterable[Any]) -> None:
                     await sleep(0)
         out.finish()
     finally:
+        await _aclose_in_time(out.after(), source, iterator)
+
+
+async def _aclose_in_time(seconds: float, source: Any, iterator: Any) -> None:
+    """aclose_source(), which does what comes after the answer; it is cancelled when it takes longer."""
+    import asyncio
+
+    task, late = asyncio.current_task(), False
+
+    def cancel() -> None:
+        nonlocal late
+        late = True
+        task.cancel()  # type: ignore[union-attr]
+
+    timer = asyncio.get_running_loop().call_later(seconds, cancel) if seconds else None
+    try:
         await aclose_source(source, iterator)
+    except asyncio.CancelledError as exc:
+        if not late:
+            raise
+        raise HandlerTimeout("what is done after the answer is over timeouts.background").with_traceback(
+            exc.__traceback__) from None
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 class Iterated:

@@ -87,7 +87,8 @@ class HTTPException(Exception):
 
 class HandlerTimeout(BaseException):
     """Raised by the server in a handler that is over its time (``timeouts.request`` or
-    ``@route(timeout=)``), wherever it stands; the client was answered 504 already.
+    ``@route(timeout=)``), wherever it stands; the client was answered 504 already. Or in what is
+    done after the answer, which has ``timeouts.background``.
 
     Not an Exception, so that ``except Exception`` does not swallow it; ``finally`` and
     ``with`` clean up as ever. Whoever catches it must come to an end soon: a thread that

@@ -74,7 +74,7 @@ struct sn_conf {
 		unsigned form_parts, headers, connections, requests, multiplexed, async, read_rate, stuck_threads;
 	} limits;
 	struct { /* seconds */
-		double read, queue, request, grace, stream, write, idle, pool, start, shutdown;
+		double read, queue, request, grace, stream, background, write, idle, pool, start, shutdown;
 	} timeouts;
 	struct {
 		char *level, *file, *access, *format;

@@ -78,6 +78,7 @@ const struct sn_key sn_conf_keys[] = {
 	KEY("timeouts.request", SECONDS, timeouts.request, 0.001, DAY, "60.0", "60.0"),
 	KEY("timeouts.grace", SECONDS, timeouts.grace, 0.001, DAY, "5.0", "5.0"),
 	KEY("timeouts.stream", SECONDS, timeouts.stream, 0.001, DAY, "60.0", "60.0"),
+	KEY("timeouts.background", SECONDS, timeouts.background, 0, DAY, "300.0", "300.0"),
 	KEY("timeouts.write", SECONDS, timeouts.write, 0.001, DAY, "60.0", "60.0"),
 	KEY("timeouts.idle", SECONDS, timeouts.idle, 0.001, DAY, "75.0", "75.0"),
 	KEY("timeouts.pool", SECONDS, timeouts.pool, 0, DAY, "0.0", "30.0"),

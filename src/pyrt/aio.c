@@ -924,14 +924,15 @@ sn_aio_refuse_queued(struct sn_aio *a)
 /* A step may be a short one that only happens to run now: only one that was there at the last
  * look is interrupted. */
 enum sn_hold
-sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc, uint64_t *step)
+sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, bool after, PyObject *exc, uint64_t *step)
 {
+	const struct call *c = req->executor;
 	uint64_t last = *step;
 
 	*step = a->steps;
-	if (!req->executor)
+	if (!c || (c->out && sn_aioout_is_after(c->out)) != after) /* what was late has ended */
 		return SN_HOLD_NOT;
-	if (!a->stepping || a->stepping != req->executor || last != a->steps)
+	if (!a->stepping || a->stepping != c || last != a->steps)
 		return SN_HOLD_RUNS;
 	if (!a->injected)
 		a->injected = PyThreadState_SetAsyncExc(a->ident, exc) > 0;
@@ -948,6 +949,12 @@ sn_aio_stack(const struct sn_aio *a, const struct sn_request *req)
 	if (a->stepping == c)
 		return sn_interp_call("stack_of_thread", Py_BuildValue("(k)", a->ident));
 	return sn_interp_call("stack_of_coroutine", Py_BuildValue("(O)", c->coro));
+}
+
+void
+sn_aio_set_enforcer(struct sn_aio *a, struct sn_enforcer *e)
+{
+	a->enforcer = e;
 }
 
 bool

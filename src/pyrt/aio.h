@@ -30,10 +30,12 @@ PyObject *sn_aio_loop(const struct sn_aio *a);
 bool sn_aio_join(struct sn_aio *a, int64_t deadline_ms);
 /* Answers 503 to what is queued. */
 void sn_aio_refuse_queued(struct sn_aio *a);
-/* `req` is over its time and was cancelled. Raises `exc` (a class) in its handler when that has
+/* Whom streams tell what runs after their answers. Before the first request. */
+void sn_aio_set_enforcer(struct sn_aio *a, struct sn_enforcer *e);
+/* `req`, or with `after` what it does after its answer, is over its time and was cancelled. Raises `exc` (a class) in its handler when that has
  * had the loop for itself since the last look: *step tells, 0 at first. Needs the GIL. */
-enum sn_hold sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, PyObject *exc,
-                              uint64_t *step);
+enum sn_hold sn_aio_interrupt(struct sn_aio *a, const struct sn_request *req, bool after,
+                              PyObject *exc, uint64_t *step);
 /* New reference: where the handler of `req` stands, as text; NULL (perhaps with an exception): it
  * is over. Needs the GIL. */
 PyObject *sn_aio_stack(const struct sn_aio *a, const struct sn_request *req);

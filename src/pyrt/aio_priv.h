@@ -27,6 +27,7 @@ struct call {
 
 struct sn_aio {
 	struct sn_dispatch *dispatch; /* for what a sync source streams */
+	struct sn_enforcer *enforcer;
 	struct sn_ring *ring, *cancels;
 	int efd;
 	size_t max;
@@ -77,6 +78,8 @@ void sn_aioout_end(struct sn_aioout *out, PyObject *result);
 void sn_aioout_abandon(struct sn_aioout *out, const char *text);
 /* True: it knows already that nobody reads, or has ended. */
 bool sn_aioout_is_over(const struct sn_aioout *out);
+/* True: its source is being closed, or background work done. With the GIL. */
+bool sn_aioout_is_after(const struct sn_aioout *out);
 /* In the loop: those whose peers have read go on. */
 void sn_aioout_go_on(struct sn_aio *a);
 int sn_aioout_ready(void);

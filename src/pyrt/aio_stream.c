@@ -11,6 +11,7 @@
  */
 #include "pyrt/aio_priv.h"
 
+#include "pyrt/enforce.h"
 #include "pyrt/interp.h"
 
 struct sn_aioout {
@@ -19,6 +20,8 @@ struct sn_aioout {
 	struct sn_pystream *s;
 	PyObject *future; /* while it waits for room; then the sink holds a reference of this */
 	struct sn_aioout *next;
+	struct sn_after after;
+	bool is_after; /* GIL */
 };
 
 static PyObject *create_future, *set_result;
@@ -106,6 +109,18 @@ py_finish(PyObject *self, PyObject *unused SN_UNUSED)
 	Py_RETURN_NONE;
 }
 
+/* The source is to be closed now, which does what comes after the answer. In how many seconds; 0: as
+ * long as it likes. */
+static PyObject *
+py_after(PyObject *self, PyObject *unused SN_UNUSED)
+{
+	struct sn_aioout *out = (struct sn_aioout *)self;
+
+	out->is_after = true;
+	sn_enforcer_after(out->aio->enforcer, &out->after, out->s->req);
+	return PyFloat_FromDouble((double)sn_enforcer_after_ms(out->aio->enforcer) / 1000);
+}
+
 static PyObject *
 get_bodyless(PyObject *self, void *unused SN_UNUSED)
 {
@@ -117,6 +132,7 @@ out_dealloc(PyObject *self)
 {
 	struct sn_aioout *out = (struct sn_aioout *)self;
 
+	sn_enforcer_after_end(out->aio->enforcer, &out->after);
 	Py_XDECREF(out->future);
 	sn_pystream_free(out->s);
 	PyObject_Free(self);
@@ -125,6 +141,7 @@ out_dealloc(PyObject *self)
 static PyMethodDef out_methods[] = {
 	{ "write", py_write, METH_O, NULL },
 	{ "finish", py_finish, METH_NOARGS, NULL },
+	{ "after", py_after, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -169,6 +186,8 @@ sn_aioout_begin(struct sn_aio *a, struct sn_pystream *s, struct sn_aioout **resu
 	out->s = s;
 	out->future = NULL;
 	out->next = NULL;
+	out->after = (struct sn_after){ .linked = false };
+	out->is_after = false;
 	coro = sn_interp_call("drive", Py_BuildValue("(OO)", (PyObject *)out, s->source));
 	if (!coro) {
 		sn_pystream_broke(s);
@@ -193,6 +212,7 @@ sn_aioout_end(struct sn_aioout *out, PyObject *result)
 {
 	struct sn_pystream *s = out->s;
 
+	sn_enforcer_after_end(out->aio->enforcer, &out->after);
 	if (result) {
 		Py_DECREF(result);
 		sn_pystream_finish(s);
@@ -204,6 +224,12 @@ sn_aioout_end(struct sn_aioout *out, PyObject *result)
 		sn_pystream_refuse(s, "the server is stopping");
 	}
 	Py_DECREF((PyObject *)out);
+}
+
+bool
+sn_aioout_is_after(const struct sn_aioout *out)
+{
+	return out->is_after;
 }
 
 bool

@@ -47,9 +47,11 @@ void sn_dispatch_cut_streams(struct sn_dispatch *d);
 
 /* ---- stuck.c: handlers that do not return ---- */
 
+/* Whom streams tell what runs after their answers. Before the start. */
+void sn_dispatch_set_enforcer(struct sn_dispatch *d, struct sn_enforcer *e);
 /* Raises `exc` (a class) in the handler that runs `req`, and cancels its calls in its pool,
- * once. Needs the GIL. */
-enum sn_hold sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, PyObject *exc);
+ * once; or, with `after`, in what it does after its answer. Needs the GIL. */
+enum sn_hold sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, bool after, PyObject *exc);
 /* Python's name of the thread that runs `req`; 0: none. Needs the GIL. */
 unsigned long sn_dispatch_thread_of(struct sn_dispatch *d, const struct sn_request *req);
 /* Gives up the thread that runs `req` and starts another in its place; the old one ends when

@@ -33,6 +33,7 @@ struct sn_syncworker {
 	unsigned long ident; /* Python's name of the thread */
 	bool in_handler;     /* an exception that is injected now hits the handler */
 	bool injected;       /* one was, and has perhaps not been raised yet */
+	bool after;          /* the answer is out: what runs is what comes after it */
 	atomic_int held;     /* its pool calls are being cancelled: it stays with this request */
 	struct sn_syncstream *stream; /* what `current` is a turn of; NULL: a handler's call */
 
@@ -46,6 +47,7 @@ struct sn_dispatch {
 	int64_t limit_ms;
 	unsigned nworkers, max_stuck;
 	bool monitored;
+	struct sn_enforcer *enforcer;
 	struct sn_dispatch *readers; /* of endpoints with `stream`; NULL: there are none */
 	bool reads;                  /* this is those; there is no worker 0 */
 	pthread_t monitor;

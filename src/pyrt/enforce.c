@@ -8,6 +8,9 @@
  *   async   the task was cancelled (aio.c); if it has the loop blocked, so that
  *           this does not reach it, an exception is raised in it as well
  *
+ * What runs after an answer, background work and what a stream's end calls, has a time of its own,
+ * which is looked after here: it is in a list while it runs, the oldest first.
+ *
  * Raising needs the GIL. If that cannot be had within the grace, somebody holds
  * it in C and never lets go: nothing in this process can help then, and it says
  * so to whoever asks (sn_enforcer_hangs), as it does when too many threads were
@@ -34,13 +37,14 @@ struct late {
 	uint64_t step; /* of the loop, at the last look */
 	bool told;     /* the log knows that it was interrupted */
 	bool slow;     /* not late: its stack is to be logged, no more */
+	bool after;    /* it is what runs after its answer that is late */
 };
 
 struct sn_enforcer {
 	struct sn_dispatch *dispatch;
 	struct sn_aio *aio;
 	PyObject *exception; /* snacgi.HandlerTimeout */
-	int64_t grace_ms;
+	int64_t grace_ms, after_ms;
 	pthread_t thread;
 	struct late *items; /* its thread's */
 
@@ -48,6 +52,8 @@ struct sn_enforcer {
 	pthread_cond_t changed;
 	struct late *fresh; /* lock */
 	bool stop;          /* lock */
+	bool dozes;         /* lock: it waits for a call only */
+	struct sn_after *first, *last; /* lock: what runs after its answer, the oldest first */
 
 	atomic_llong gil_wanted_ms; /* since when it waits for the GIL; 0: it does not */
 	_Atomic(const char *) hangs;
@@ -76,15 +82,15 @@ tell(struct late *l)
 	if (l->told)
 		return;
 	l->told = true;
-	sn_log_for(SN_LOG_INFO, l->req->id, "%s is over its time: it is interrupted",
-	           l->req->endpoint->name);
+	sn_log_for(SN_LOG_INFO, l->req->id, "%s%s: it is interrupted", l->req->endpoint->name,
+	           l->after ? ": what it does after its answer is over timeouts.background" : " is over its time");
 }
 
 /* Returns true when there is nothing more to do. */
 static bool
 end_sync(struct sn_enforcer *e, struct late *l)
 {
-	enum sn_hold hold = sn_dispatch_interrupt(e->dispatch, l->req, e->exception);
+	enum sn_hold hold = sn_dispatch_interrupt(e->dispatch, l->req, l->after, e->exception);
 	int rc;
 
 	if (hold == SN_HOLD_NOT)
@@ -105,7 +111,7 @@ end_sync(struct sn_enforcer *e, struct late *l)
 static bool
 end_async(struct sn_enforcer *e, struct late *l)
 {
-	enum sn_hold hold = sn_aio_interrupt(e->aio, l->req, e->exception, &l->step);
+	enum sn_hold hold = sn_aio_interrupt(e->aio, l->req, l->after, e->exception, &l->step);
 
 	if (hold == SN_HOLD_NOT)
 		return true;
@@ -175,20 +181,88 @@ look_at_all(struct sn_enforcer *e)
 	}
 }
 
-/* ---- the thread ----------------------------------------------------------------- */
+/* ---- what there is to do: with the lock -------------------------------------------- */
+
+static void
+unlink_after(struct sn_enforcer *e, struct sn_after *a)
+{
+	if (a->prev)
+		a->prev->next = a->next;
+	else
+		e->first = a->next;
+	if (a->next)
+		a->next->prev = a->prev;
+	else
+		e->last = a->prev;
+	a->linked = false;
+}
+
+static void
+add_fresh(struct sn_enforcer *e, struct sn_request *req, bool slow, bool after)
+{
+	struct late *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		sn_log_for(SN_LOG_ERROR, req->id, "%s is %s: out of memory", req->endpoint->name,
+		           slow ? "slow, and where it stands cannot be said"
+		                : "over its time and cannot be interrupted");
+		return;
+	}
+	l->slow = slow;
+	l->after = after;
+	l->req = sn_request_ref(req);
+	l->give_up_ms = sn_clock_ms() + e->grace_ms;
+	l->next = e->fresh;
+	e->fresh = l;
+}
+
+static void
+take_due(struct sn_enforcer *e)
+{
+	int64_t now = e->first ? sn_clock_ms() : 0;
+
+	while (e->first && e->first->due_ms <= now) {
+		struct sn_after *a = e->first;
+		unlink_after(e, a);
+		add_fresh(e, a->req, false, true);
+	}
+}
+
+/* Until it is called, or something is due; a tick at most while there is somebody to look at. */
+static void
+doze(struct sn_enforcer *e)
+{
+	int64_t tick = sn_clock_ms() + TICK_MS;
+
+	for (;;) {
+		int64_t until;
+		struct timespec ts;
+		take_due(e);
+		if (e->stop || e->fresh || (e->items && sn_clock_ms() >= tick))
+			return;
+		until = e->first ? e->first->due_ms : 0;
+		if (e->items && (!until || tick < until))
+			until = tick;
+		ts = sn_clock_timespec(until);
+		e->dozes = !until;
+		if (until)
+			pthread_cond_timedwait(&e->changed, &e->lock, &ts);
+		else
+			pthread_cond_wait(&e->changed, &e->lock);
+		e->dozes = false;
+	}
+}
+
+/* ---- its thread ----------------------------------------------------------------- */
 
 /* Takes what has come; false: it is time to end. */
 static bool
 sleep_for_work(struct sn_enforcer *e)
 {
-	struct timespec until = sn_clock_timespec(sn_clock_ms() + TICK_MS);
-	int rc = 0;
 	bool stop;
 
 	pthread_mutex_lock(&e->lock);
-	while (!e->stop && !e->fresh && rc == 0)
-		rc = e->items ? pthread_cond_timedwait(&e->changed, &e->lock, &until)
-		              : pthread_cond_wait(&e->changed, &e->lock);
+	doze(e);
 	while (e->fresh) {
 		struct late *l = e->fresh;
 		e->fresh = l->next;
@@ -221,7 +295,7 @@ enforcer_main(void *arg)
 
 int
 sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio *aio,
-                  int64_t grace_ms, struct sn_why *why)
+                  int64_t grace_ms, int64_t after_ms, struct sn_why *why)
 {
 	struct sn_enforcer *e = calloc(1, sizeof(*e));
 	PyObject *module = PyImport_ImportModule("snacgi.exceptions");
@@ -237,6 +311,7 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 	e->dispatch = d;
 	e->aio = aio;
 	e->grace_ms = grace_ms;
+	e->after_ms = after_ms;
 	pthread_mutex_init(&e->lock, NULL);
 	sn_clock_cond_init(&e->changed);
 	e->exception = PyObject_GetAttrString(module, "HandlerTimeout");
@@ -248,6 +323,9 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 		return sn_why_set(why, SN_ENOMEM, "the thread that ends late handlers could not be started");
 	}
 	pthread_setname_np(e->thread, "sn-py-enforcer");
+	sn_dispatch_set_enforcer(d, e);
+	if (aio)
+		sn_aio_set_enforcer(aio, e);
 	*out = e;
 	return rc;
 }
@@ -255,20 +333,8 @@ sn_enforcer_start(struct sn_enforcer **out, struct sn_dispatch *d, struct sn_aio
 static void
 hand_in(struct sn_enforcer *e, struct sn_request *req, bool slow)
 {
-	struct late *l = calloc(1, sizeof(*l));
-
-	if (!l) {
-		sn_log_for(SN_LOG_ERROR, req->id, "%s is %s: out of memory", req->endpoint->name,
-		           slow ? "slow, and where it stands cannot be said"
-		                : "over its time and cannot be interrupted");
-		return;
-	}
-	l->slow = slow;
-	l->req = sn_request_ref(req);
-	l->give_up_ms = sn_clock_ms() + e->grace_ms;
 	pthread_mutex_lock(&e->lock);
-	l->next = e->fresh;
-	e->fresh = l;
+	add_fresh(e, req, slow, false);
 	pthread_cond_signal(&e->changed);
 	pthread_mutex_unlock(&e->lock);
 }
@@ -283,6 +349,45 @@ void
 sn_enforcer_slow(struct sn_enforcer *e, struct sn_request *req)
 {
 	hand_in(e, req, true);
+}
+
+int64_t
+sn_enforcer_after_ms(const struct sn_enforcer *e)
+{
+	return e->after_ms;
+}
+
+/* Its thread is not called while it waits for something that is due before this. */
+void
+sn_enforcer_after(struct sn_enforcer *e, struct sn_after *a, struct sn_request *req)
+{
+	if (!e->after_ms)
+		return;
+	a->req = req;
+	a->next = NULL;
+	pthread_mutex_lock(&e->lock);
+	a->due_ms = sn_clock_ms() + e->after_ms; /* in here: the list is in their order */
+	a->prev = e->last;
+	if (e->last)
+		e->last->next = a;
+	else
+		e->first = a;
+	e->last = a;
+	a->linked = true;
+	if (e->dozes)
+		pthread_cond_signal(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void
+sn_enforcer_after_end(struct sn_enforcer *e, struct sn_after *a)
+{
+	if (!e->after_ms)
+		return;
+	pthread_mutex_lock(&e->lock);
+	if (a->linked)
+		unlink_after(e, a);
+	pthread_mutex_unlock(&e->lock);
 }
 
 const char *

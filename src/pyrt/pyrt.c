@@ -234,7 +234,8 @@ start_lanes(struct sn_pyrt *rt)
 			rc = sn_aio_start(rt->aio, opt->loop, rt->why);
 	}
 	if (rc == 0)
-		rc = sn_enforcer_start(&rt->enforcer, rt->dispatch, rt->aio, sn_clock_ms_of(opt->grace), rt->why);
+		rc = sn_enforcer_start(&rt->enforcer, rt->dispatch, rt->aio, sn_clock_ms_of(opt->grace),
+		                       sn_clock_ms_of(opt->after), rt->why);
 	if (rc == 0 && sn_dispatch_start(rt->dispatch) < 0)
 		rc = sn_why_set(rt->why, SN_ENOMEM, "Python's dispatch threads could not be started");
 	return rc == 0 ? start_life(rt) : rc;

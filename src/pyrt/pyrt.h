@@ -40,6 +40,7 @@ struct sn_pyrt_options {
 	                               runtime cancels what it can */
 	double queue_timeout;       /* seconds in a ring before a request is answered 503 unexecuted */
 	double grace;               /* seconds in which a handler that is over its time must end */
+	double after;               /* seconds for what runs after an answer; 0: as long as it likes */
 	unsigned max_stuck;         /* threads that may be replaced because theirs does not */
 };
 

@@ -32,6 +32,16 @@ enum sn_hold {
 	SN_HOLD_INJECTED, /* it is, with an exception on its way */
 };
 
+struct sn_enforcer;
+
+/* What runs after an answer, in the list of the enforcer, whose alone the fields are. */
+struct sn_after {
+	struct sn_after *prev, *next;
+	struct sn_request *req;
+	int64_t due_ms;
+	bool linked;
+};
+
 /* True: the handler of `req` is to be run now. False: its peer is gone, it was answered, or it
  * waited longer than `limit_ms` (0: none) and was refused here, which counts in `expired`. */
 bool sn_pyrt_begin(struct sn_request *req, int64_t limit_ms, atomic_ullong *expired);

@@ -5,6 +5,9 @@
  * sink, which calls back when there is room again or the peer is gone. So a slow
  * reader holds no thread, and no more memory than the sink lets it have.
  *
+ * A file with work to be done after it is given to the sink as a whole; the stream comes back when that
+ * is done with it, and is closed.
+ *
  * Each step runs in the context of its request. The queue is a list without a limit
  * of its own: what stands in it was accepted once, as a request. A worker takes from it and from the
  * ring by turns.
@@ -18,6 +21,7 @@
 
 #include "base/log.h"
 #include "pyrt/core/core.h"
+#include "pyrt/enforce.h"
 #include "pyrt/futex.h"
 
 #define TURN 16 /* pieces before others get their turn */
@@ -31,6 +35,7 @@ struct sn_syncstream {
 	bool parked;                                  /* streams.open_lock: the sink has it */
 	bool alone;        /* nobody waits for it, the others may have ended: its worker stays with it */
 	atomic_int waits;  /* 1: that worker sleeps until there is room */
+	struct sn_after after;
 };
 
 enum went { GOES_ON, WAITS, OVER };
@@ -212,6 +217,8 @@ step(struct sn_syncworker *w, struct sn_syncstream *ss)
 
 		if (is_over(ss))
 			return OVER;
+		if (sn_unlikely(s->whole_file))
+			return WAITS;
 		piece = next_piece(w, s);
 		if (!piece && !PyErr_Occurred()) {
 			sn_pystream_finish(s);
@@ -229,6 +236,24 @@ step(struct sn_syncworker *w, struct sn_syncstream *ss)
 	return GOES_ON;
 }
 
+/* What this runs comes after the answer, and has a time of its own. */
+static void
+close_source(struct sn_syncworker *w, struct sn_syncstream *ss)
+{
+	struct sn_enforcer *e = ss->d->enforcer;
+	int rc;
+
+	sn_enforcer_after(e, &ss->after, ss->s->req);
+	w->in_handler = w->after = true;
+	rc = sn_pystream_close_source(ss->s);
+	w->in_handler = w->after = false;
+	sn_enforcer_after_end(e, &ss->after);
+	if (sn_unlikely(w->injected))
+		sn_syncworker_settle(w);
+	if (rc < 0)
+		sn_pystream_broke(ss->s);
+}
+
 /* In the request's context, as the handler was. */
 static enum went
 run_in_context(struct sn_syncworker *w, struct sn_syncstream *ss)
@@ -240,10 +265,39 @@ run_in_context(struct sn_syncworker *w, struct sn_syncstream *ss)
 		PyErr_Clear();
 	went = step(w, ss);
 	if (went == OVER)
-		sn_pystream_close(ss->s);
+		close_source(w, ss);
 	if (entered && PyContext_Exit(ss->context) < 0)
 		PyErr_Clear();
 	return went;
+}
+
+/* The sink's: the file is out, or nobody wants it. */
+static void
+on_file_done(void *arg)
+{
+	on_room(NULL, arg);
+}
+
+/* True: it is the sink's now. In the end there is no more to be asked for. */
+static bool
+give_file(struct sn_syncstream *ss)
+{
+	struct sn_pystream *s = ss->s;
+	struct sn_request *req = s->req;
+	struct sn_response res;
+
+	s->whole_file = false;
+	if (sn_pystream_take_file(s, &res, on_file_done, ss) < 0) {
+		sn_pystream_broke(s);
+		set_parked(ss, false);
+		return false;
+	}
+	s->over = true;
+	sn_request_ref(req); /* once the sink has it, another thread may let go of the stream */
+	req->sink->respond(req, &res);
+	sn_response_free(&res);
+	sn_request_unref(req);
+	return true;
 }
 
 /* True: it is the sink's now, and is not to be looked at. */
@@ -259,6 +313,8 @@ park(struct sn_syncstream *ss)
 		set_parked(ss, false);
 		return false;
 	}
+	if (sn_unlikely(s->whole_file))
+		return give_file(ss);
 	rc = s->req->sink->wait_room(s->req, on_room, ss);
 	if (rc == 0)
 		return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sync handlers that are over their time. First an exception is raised in the
+ * Sync handlers, or what they do after their answers, that are over their time. First an exception is raised in the
  * handler; a handler that swallows it, or that blocks in C, keeps its thread, and
  * another thread takes that one's place, so that the number of those that work
  * stays. The old one ends when its handler returns.
@@ -43,13 +43,21 @@ cancel_pool_calls(struct sn_syncworker *w, PyObject *pool)
 	sn_futex_wake(&w->held, 1);
 }
 
+void
+sn_dispatch_set_enforcer(struct sn_dispatch *d, struct sn_enforcer *e)
+{
+	d->enforcer = e;
+	if (d->readers)
+		d->readers->enforcer = e;
+}
+
 enum sn_hold
-sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, PyObject *exc)
+sn_dispatch_interrupt(struct sn_dispatch *d, const struct sn_request *req, bool after, PyObject *exc)
 {
 	PyObject *pool = ((const struct sn_pytarget *)req->endpoint->target)->pool;
 	struct sn_syncworker *w = who_runs(sn_dispatch_of(d, req), req);
 
-	if (!w)
+	if (!w || w->after != after) /* what was late has ended, and the other has a time of its own */
 		return SN_HOLD_NOT;
 	if (!w->in_handler) /* its answer is on the way, or it is about to begin */
 		return SN_HOLD_RUNS;

@@ -106,6 +106,7 @@ start_python(struct sn_worker *w, bool check_only, struct sn_why *why)
 		.request_timeout = conf->timeouts.request,
 		.queue_timeout = conf->timeouts.queue,
 		.grace = conf->timeouts.grace,
+		.after = conf->timeouts.background,
 		.max_stuck = conf->limits.stuck_threads,
 	};
 	return sn_pyrt_start(&w->ctx.py, &opt, why);

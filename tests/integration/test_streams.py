@@ -226,6 +226,47 @@ def test_background_work(start: Callable[..., Daemon], notes: Notes, tmp: Path, 
     daemon.wait_log(r"background_fails failed after its answer:\n")
 
 
+def test_background_work_after_a_file(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
+    """The file goes out without a thread; then, and only then, the work is done."""
+    daemon = start(conf={"python": {"dispatch_workers": 1}})
+    content = b"0123456789" * 1_000_000
+    (tmp / "file").write_bytes(content)
+    target = f"/{kind}/background-file?file={tmp}/file&id="
+    line = f"/{kind}/background-file"
+    with begin(daemon, f"{target}unread") as unread, begin(daemon, f"{target}left") as left:
+        head = unread.read(8)
+        left.read(8)
+        for _ in range(20):
+            assert daemon.get("/plain").json() == {"plain": True}
+        assert not [one for one in notes.lines() if "later" in one]
+        left.close()
+        notes.wait(f"later left {line}")
+        unread.buffer[:0] = head
+        answer = unread.response()
+        assert answer.body == content and answer.header("Content-Length") == str(len(content))
+        notes.wait(f"later unread {line}")
+    assert daemon.ask("HEAD", f"{target}head").header("Content-Length") == str(len(content))
+    notes.wait(f"later head {line}")
+    answer = daemon.get(f"{target}part", headers={"Range": "bytes=5-8"})
+    assert answer.status == 206 and answer.body == b"5678"
+    notes.wait(f"later part {line}")
+    tag = answer.header("ETag") or ""
+    assert daemon.get(f"{target}same", headers={"If-None-Match": tag}).status == 304
+    notes.wait(f"later same {line}")
+
+
+def test_background_work_after_a_file_at_the_end(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
+    """The file is cut at the deadline; the work is done nevertheless."""
+    daemon = start(conf={"timeouts": {"shutdown": 3.0}})
+    (tmp / "file").write_bytes(b"x" * 10_000_000)
+    unread = begin(daemon, f"/{kind}/background-file?file={tmp}/file&id=1")
+    unread.read(8)
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    notes.wait(f"later 1 /{kind}/background-file")
+    unread.close()
+
+
 def test_background_work_is_waited_for_at_the_end(start: Callable[..., Daemon], notes: Notes, tmp: Path,
                                                   kind: str) -> None:
     daemon = start()

@@ -203,6 +203,57 @@ def test_a_thread_that_comes_back_is_no_harm(snacgi: Snacgi, gate: Gate) -> None
     assert daemon.get("/quick").status == 200
 
 
+@pytest.mark.parametrize("target", ["/after/spin", "/after/file/spin", "/async/after/spin", "/async/after/async-spin",
+                                    "/async/after/async-wait"])
+def test_work_after_the_answer_is_ended(snacgi: Snacgi, gate: Gate, target: str) -> None:
+    """By timeouts.background, and its thread, or the loop, is there again."""
+    daemon = start(snacgi, {"background": 0.3, "grace": LONG}, conf={"python": {"dispatch_workers": 1}})
+    assert daemon.get(f"{target}?gate={gate.path}").status == 200
+    assert ended(gate) == ["CancelledError" if "wait" in target else "spin"]
+    assert daemon.get("/quick").json() == daemon.get("/async/quick").json() == {"pid": daemon.worker}
+    if "wait" not in target:
+        daemon.wait_log("what it does after its answer is over timeouts.background: it is interrupted")
+    daemon.wait_log(r"after(_file)? failed after its answer:\n(.*\n)*.*HandlerTimeout")
+
+
+def test_work_after_the_answer_that_goes_on_loses_its_thread(snacgi: Snacgi, gate: Gate) -> None:
+    daemon = start(snacgi, {"background": 0.2, "grace": 0.2, "shutdown": 20.0}, conf={"python": {"dispatch_workers": 1}})
+    for n, name in enumerate(("stubborn", "in-c")):
+        assert daemon.get(f"/after/{name}?gate={gate.path}").text == "answered"
+        daemon.wait_log(f"(its thread is given up(.*\n)*.*){{{n + 1}}}")
+        assert daemon.get("/quick").json() == {"pid": daemon.worker}
+    gate.open()
+    daemon.stop()
+    assert "a handler that was given up has not returned" in daemon.log()
+
+
+@pytest.mark.parametrize("target", ["/after/wait", "/after/file/wait", "/async/after/wait", "/async/after/async-wait"])
+def test_work_after_the_answer_has_its_own_time(snacgi: Snacgi, gate: Gate, target: str) -> None:
+    """That of the handler and of its stream have passed, and the grace."""
+    daemon = start(snacgi, {"request": 0.2, "stream": 0.2, "grace": 0.2})
+    assert daemon.get(f"{target}?gate={gate.path}").status == 200
+    gate.arrived()
+    for _ in range(3):
+        assert daemon.get(f"/wait?gate={gate.path}2").status == 504
+    gate.open()
+    assert ended(gate) == ["done"]
+    assert "timeouts.background" not in daemon.log()
+
+
+def test_work_after_an_answer_that_was_cut_has_its_own_time(snacgi: Snacgi, gate: Gate) -> None:
+    """The generator got its exception; what comes after it is not hit by that, and keeps its thread."""
+    daemon = start(snacgi, {"request": 0.2, "stream": 0.2, "grace": 0.2}, conf={"python": {"dispatch_workers": 1}})
+    with send(daemon, f"/after/silent?gate={gate.path}") as conn, pytest.raises(Closed):
+        conn.response()
+    gate.arrived()
+    for _ in range(4):
+        assert daemon.get(f"/async/wait?gate={gate.path}2").status == 504
+    gate.open()
+    assert ended(gate) == ["done"]
+    assert daemon.get("/quick").json() == {"pid": daemon.worker}
+    assert "given up" not in daemon.log()
+
+
 def test_late_exceptions_hit_nobody_else(snacgi: Snacgi, gate: Gate) -> None:
     """Handlers that end at about their time: whatever is injected is taken back."""
     daemon = start(snacgi, {"request": 0.1, "grace": LONG}, conf={"python": {"dispatch_workers": 1}})

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from snacgi import BackgroundTask, BackgroundTasks, Response, current_request, get
+from snacgi import BackgroundTask, BackgroundTasks, Response, current_request, get, send_file
 from snacgi.testing import TestClient
 
 
@@ -66,6 +66,29 @@ def test_after_a_stream(client, make):
     answer = client.get("/x")
     assert done == []
     assert answer.data == b"ab" and done == ["made", "later"]
+
+
+def test_after_a_file(client, make, tmp_path):
+    done = []
+
+    async def later():
+        done.append(current_request.path)
+
+    (tmp_path / "f.txt").write_bytes(b"content")
+
+    @get("/f")
+    def handler():
+        response = send_file(tmp_path / "f.txt")
+        response.background = later
+        return response
+
+    for headers, status, body in ((None, 200, b"content"), ({"Range": "bytes=1-2"}, 206, b"on")):
+        answer = client.get("/f", headers=headers)
+        assert (answer.status_code, answer.headers["Content-Length"], done) == (status, str(len(body)), [])
+        assert answer.data == body and done == ["/f"]
+        done.clear()
+    client.get("/f").close()
+    assert client.head("/f").headers["Content-Length"] == "7" and done == ["/f"] * 2
 
 
 def test_failing_is_raised_to_the_test(client, make):

@@ -171,6 +171,9 @@ def test_the_daemon_closes_the_iterator():
         def write(self, piece):
             return False  # its client has gone
 
+        def after(self):
+            return 0.0  # no limit
+
     async def run():
         await drive(Out(), OfAnAsyncGenerator(notes))
         assert notes == ["iterator", "source"]

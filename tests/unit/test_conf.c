@@ -130,7 +130,7 @@ defaults(void **state)
 	assert_int_equal(c->limits.requests, 16384);
 	assert_true(c->timeouts.read == 30 && c->timeouts.queue == 10 && c->timeouts.request == 60);
 	assert_true(c->timeouts.write == 60 && c->timeouts.idle == 75 && c->timeouts.shutdown == 30);
-	assert_true(c->timeouts.stream == 60);
+	assert_true(c->timeouts.stream == 60 && c->timeouts.background == 300);
 	assert_string_equal(c->log.level, "info");
 	assert_string_equal(c->log.format, "text");
 	assert_string_equal(c->log.file, "");

@@ -280,15 +280,21 @@ stream_body(struct sn_response *res, PyObject *value, PyObject *headers, PyObjec
 }
 
 /* What is to be done after the answer is done when its source is closed; so a whole body, too, is
- * given piece by piece, though its length is known. */
+ * given piece by piece, though its length is known. A file stays one. */
 static int
 background_body(struct sn_response *res, struct sn_pyresponse *r, PyObject **source)
 {
 	static PyObject *slot;
-	PyObject *wrap = sn_pycore_lazy(&slot, "snacgi._background", "source_of");
-	PyObject *wrapped = wrap ? PyObject_CallFunctionObjArgs(wrap, r->source ? r->source : r->body, r->background, NULL) : NULL;
-	int rc = wrapped ? stream_body(res, wrapped, r->source ? r->headers : NULL, source) : -1;
+	PyObject *wrap, *wrapped;
+	int rc;
 
+	if (r->source && sn_pyfile_is(r->source)) {
+		sn_pyfile_set_work(r->source, r->background);
+		return stream_body(res, r->source, r->headers, source);
+	}
+	wrap = sn_pycore_lazy(&slot, "snacgi._background", "source_of");
+	wrapped = wrap ? PyObject_CallFunctionObjArgs(wrap, r->source ? r->source : r->body, r->background, NULL) : NULL;
+	rc = wrapped ? stream_body(res, wrapped, r->source ? r->headers : NULL, source) : -1;
 	if (rc == 0 && !r->source)
 		res->length = PyBytes_GET_SIZE(r->body);
 	Py_XDECREF(wrapped);
@@ -406,8 +412,8 @@ sn_pyanswer_send(struct sn_request *req, PyObject *result, const char *name)
 	sn_response_init(&res, req, head, sizeof(head), body, sizeof(body));
 	if (!result || sn_pyanswer_fill(&res, result, name, &source) < 0)
 		sn_pyanswer_exception(&res, name);
-	if (sn_unlikely(source && sn_pyfile_is(source))) {
-		if (sn_pyfile_send(&res, source) < 0)
+	if (sn_unlikely(source && sn_pyfile_is(source) && !sn_pyfile_has_work(source))) {
+		if (sn_pyfile_send(&res, source, NULL, NULL) < 0)
 			sn_pyanswer_exception(&res, name);
 		res.started = false; /* as a whole, by the sink */
 		Py_CLEAR(source);

@@ -59,6 +59,7 @@ struct sn_pystream {
 	bool headed;            /* the head is out */
 	bool over;              /* answered, cut, or seen to be gone */
 	bool bodyless;          /* HEAD, 204, 304: it is not asked for a piece */
+	bool whole_file;        /* a file, that the sink can send by itself (sn_pystream_take_file) */
 };
 
 /* Sends a piece: str or anything with bytes. 0: go on; SN_EAGAIN: sent, but wait for room;
@@ -76,6 +77,11 @@ PyObject *sn_pystream_next(struct sn_pystream *s);
 /* Calls close() of a sync source and of its iterator, as WSGI has it; what they raise is logged.
  * To be called once. */
 void sn_pystream_close(struct sn_pystream *s);
+/* The same, but -1 with the exception: sn_pystream_broke() takes it. */
+int sn_pystream_close_source(struct sn_pystream *s);
+/* Fills *res, the answer as a whole, of which `done` is called once, on any thread and perhaps by
+ * sn_response_free(). -1 with an exception: there is no file any more, and *res is nothing. */
+int sn_pystream_take_file(struct sn_pystream *s, struct sn_response *res, void (*done)(void *arg), void *arg);
 void sn_pystream_free(struct sn_pystream *s);
 
 /* Drops references that sinks have let go of without the GIL (res->done). Cheap when

@@ -100,7 +100,10 @@ PyObject *sn_request_input_rest(PyObject *self);
 extern PyTypeObject sn_pyfile_type;
 bool sn_pyfile_is(PyObject *obj);
 /* Makes it the body of `res`, pulled by the sink; `obj` is empty from then on. -1 with an exception. */
-int sn_pyfile_send(struct sn_response *res, PyObject *obj);
+int sn_pyfile_send(struct sn_response *res, PyObject *obj, void (*then)(void *arg), void *arg);
+/* close() does it, once (snacgi._background.run). Borrows `work`; NULL: nothing. */
+void sn_pyfile_set_work(PyObject *obj, PyObject *work);
+bool sn_pyfile_has_work(PyObject *obj);
 
 /* ---- match.c ---- */
 

@@ -18,11 +18,14 @@
 struct part { /* the pull's own */
 	int fd;
 	uint64_t at, left;
+	void (*then)(void *arg); /* when the sink is done with it; NULL: nothing */
+	void *then_arg;
 };
 
 struct sn_pyfile {
 	PyObject_HEAD
 	struct part part; /* fd -1: closed, or given to a sink */
+	PyObject *work;   /* to be done when it is closed, once; NULL: nothing */
 };
 
 #define SELF(obj) ((struct sn_pyfile *)(obj))
@@ -63,6 +66,8 @@ pull_done(void *arg)
 	struct part *p = arg;
 
 	close(p->fd);
+	if (p->then)
+		p->then(p->then_arg);
 	free(p);
 }
 
@@ -72,8 +77,20 @@ sn_pyfile_is(PyObject *obj)
 	return Py_IS_TYPE(obj, &sn_pyfile_type);
 }
 
+void
+sn_pyfile_set_work(PyObject *obj, PyObject *work)
+{
+	Py_XSETREF(SELF(obj)->work, Py_XNewRef(work));
+}
+
+bool
+sn_pyfile_has_work(PyObject *obj)
+{
+	return SELF(obj)->work;
+}
+
 int
-sn_pyfile_send(struct sn_response *res, PyObject *obj)
+sn_pyfile_send(struct sn_response *res, PyObject *obj, void (*then)(void *), void *arg)
 {
 	struct part *own = &SELF(obj)->part, *p;
 
@@ -87,6 +104,8 @@ sn_pyfile_send(struct sn_response *res, PyObject *obj)
 		return -1;
 	}
 	*p = *own;
+	p->then = then;
+	p->then_arg = arg;
 	own->fd = -1;
 	posix_fadvise(p->fd, (off_t)p->at, 0, POSIX_FADV_SEQUENTIAL);
 	res->pull = pull;
@@ -121,12 +140,20 @@ file_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static PyObject *
 file_close(PyObject *obj, PyObject *unused SN_UNUSED)
 {
+	static PyObject *slot;
 	int fd = SELF(obj)->part.fd;
+	PyObject *work = SELF(obj)->work, *run, *result;
 
 	SELF(obj)->part.fd = -1;
 	if (fd >= 0)
 		close(fd);
-	Py_RETURN_NONE;
+	if (!work)
+		Py_RETURN_NONE;
+	SELF(obj)->work = NULL;
+	run = sn_pycore_lazy(&slot, "snacgi._background", "run");
+	result = run ? PyObject_CallOneArg(run, work) : NULL;
+	Py_DECREF(work);
+	return result;
 }
 
 static void
@@ -134,6 +161,7 @@ file_dealloc(PyObject *obj)
 {
 	if (SELF(obj)->part.fd >= 0)
 		close(SELF(obj)->part.fd);
+	Py_XDECREF(SELF(obj)->work);
 	Py_TYPE(obj)->tp_free(obj);
 }
 
@@ -168,7 +196,7 @@ file_length(PyObject *obj, void *arg SN_UNUSED)
 }
 
 static PyMethodDef file_methods[] = {
-	{ "close", file_close, METH_NOARGS, "Closes the descriptor, unless a sink has it." },
+	{ "close", file_close, METH_NOARGS, "Closes the descriptor, unless a sink has it, and does what is to be done after it." },
 	{ NULL, NULL, 0, NULL },
 };
 

@@ -104,6 +104,7 @@ sn_pystream_new(struct sn_request *req, struct sn_response *res, PyObject *sourc
 	s->name = name;
 	s->asynchronous = sn_stream_is_async(source);
 	sn_response_length(&s->res, &s->bodyless);
+	s->whole_file = sn_pyfile_is(source) && req->sink;
 	return s;
 }
 
@@ -129,11 +130,28 @@ sn_pystream_next(struct sn_pystream *s)
 	return s->iterator ? PyIter_Next(s->iterator) : NULL;
 }
 
+int
+sn_pystream_close_source(struct sn_pystream *s)
+{
+	return sn_stream_close(s->source, s->iterator);
+}
+
 void
 sn_pystream_close(struct sn_pystream *s)
 {
-	if (sn_stream_close(s->source, s->iterator) < 0)
+	if (sn_pystream_close_source(s) < 0)
 		sn_pyanswer_log(s->req, s->name, "failed after its answer");
+}
+
+int
+sn_pystream_take_file(struct sn_pystream *s, struct sn_response *res, void (*done)(void *), void *arg)
+{
+	if (sn_pyfile_send(&s->res, s->source, done, arg) < 0)
+		return -1;
+	s->res.started = false; /* as a whole, by the sink */
+	*res = s->res;
+	sn_response_init(&s->res, s->req, NULL, 0, NULL, 0);
+	return 0;
 }
 
 /* ---- out ------------------------------------------------------------------------ */

@@ -7,7 +7,7 @@ import os
 import time
 
 import snacgi
-from snacgi import BackgroundTask, BackgroundTasks, Response, abort, current_request, g, get
+from snacgi import BackgroundTask, BackgroundTasks, Response, abort, current_request, g, get, send_file
 
 WHERE = os.environ.get("STREAMS_LOG")
 variable = contextvars.ContextVar("variable", default="unset")
@@ -256,6 +256,22 @@ async def async_background(request):
 @get("/handed/background")
 async def handed_background(request):
     return Response("answered", background=BackgroundTask(later, 1))
+
+
+def with_file(request):
+    response = send_file(request.args["file"], mimetype="text/plain")
+    response.background = BackgroundTask(later_async, request.args["id"])
+    return response
+
+
+@get("/sync/background-file")
+def background_file(request):
+    return with_file(request)
+
+
+@get("/async/background-file")
+async def async_background_file(request):
+    return with_file(request)
 
 
 @get("/sync/background-fails")

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any
 
-from snacgi import Request, on_shutdown, route
+from snacgi import BackgroundTask, Request, Response, on_shutdown, route, send_file
 
 import jobs
 
@@ -175,6 +175,59 @@ async def async_stubborn(request: Request) -> dict:
         except asyncio.CancelledError:
             ended("CancelledError", gate)
     return {"opened": True}
+
+
+# ---- after the answer ------------------------------------------------------------------
+
+
+def work(request: Request, name: str) -> BackgroundTask:
+    return BackgroundTask({"wait": note_wait, "spin": spin, "stubborn": stubborn, "in-c": in_c, "async-wait": note_async_wait,
+                           "async-spin": async_spin}[name], request)
+
+
+def note_wait(request: Request) -> None:
+    try:
+        wait(request)
+        ended("done", request.args["gate"])
+    except BaseException as error:
+        ended(type(error).__name__, request.args["gate"])
+        raise
+
+
+async def note_async_wait(request: Request) -> None:
+    try:
+        await async_wait(request)
+        ended("done", request.args["gate"])
+    except BaseException as error:
+        ended(type(error).__name__, request.args["gate"])
+        raise
+
+
+@route("/after/<name>")
+def after(request: Request, name: str) -> Response:
+    return Response("answered", background=work(request, name))
+
+
+@route("/async/after/<name>")
+async def async_after(request: Request, name: str) -> Response:
+    return Response("answered", background=work(request, name))
+
+
+@route("/after/file/<name>")
+def after_file(request: Request, name: str) -> Response:
+    response = send_file(__file__)
+    response.background = work(request, name)
+    return response
+
+
+@route("/after/silent")
+def after_silent(request: Request) -> Response:
+    def pieces() -> Any:
+        yield "first"
+        while True:
+            time.sleep(0.005)
+
+    return Response(pieces(), background=work(request, "wait"))
 
 
 @route("/late/<int:ms>")
