@@ -20,7 +20,7 @@ def build(request: Request) -> str:
     if "://" in uri.partition("?")[0]:
         return uri  # absolute form
     if not uri.startswith("/"):
-        uri = quote(request.path, safe="/:@!$&'()*+,;=~")
+        uri = quote(request._mount + request.path, safe="/:@!$&'()*+,;=~")
         if request.query_string:
             uri += "?" + request.query_string.decode("latin-1")
     return f"{request.scheme}://{request.host}{request._prefix}{uri}"
@@ -104,7 +104,7 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
         url += "#" + quote(_anchor, safe=_SAFE + "/?")
     request = _current()
     if request is not None:
-        url = request._prefix + url
+        url = request._prefix + quote(request._mount, safe="/" + _SAFE) + url
     if _external or _scheme:
         request = _request_for("_external")
         url = f"{_scheme or request.scheme}://{request.host}{url}"

@@ -69,6 +69,7 @@ decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, si
 		return SN_ENOMEM;
 	memset(req, 0, sizeof(*req));
 	atomic_init(&req->refs, 1);
+	req->mount = "";
 	sn_body_init(&req->body);
 	req->raw = (char *)&req->params[room];
 	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw };
@@ -153,6 +154,20 @@ keep_path(struct sn_request *req, const char *buf, size_t room)
 	return 0;
 }
 
+/* The listener's configuration may end before a request that Python keeps. */
+static int
+keep_mount(struct sn_request *req, const char *prefix)
+{
+	if (!prefix || !*prefix)
+		return 0;
+	size_t size = strlen(prefix) + 1;
+	char *own = sn_arena_alloc(&req->arena, size);
+	if (!own)
+		return SN_ENOMEM;
+	req->mount = memcpy(own, prefix, size);
+	return 0;
+}
+
 int
 sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,
                    const char **reason)
@@ -176,7 +191,7 @@ sn_request_resolve(struct sn_request *req, enum sn_path_source source, const cha
 		}
 	}
 	int status = sn_path_resolve(&in, buf, &req->path, reason);
-	if (status == 0 && keep_path(req, buf, room) < 0) {
+	if (status == 0 && (keep_path(req, buf, room) < 0 || keep_mount(req, prefix) < 0)) {
 		*reason = "out of memory";
 		status = 503;
 	}

@@ -42,6 +42,7 @@ struct sn_request {
 	uint64_t method;       /* bit, 0: unknown */
 	const char *method_name;
 	struct sn_path path;
+	const char *mount; /* the listener's prefix, which `path` is without; "" */
 	const char *query; /* raw, "" when none */
 	uint64_t allow;    /* not routed: the methods that the path takes, 0: there is nothing */
 	uint32_t query_len;

@@ -50,6 +50,8 @@ sn_slash_location(const struct sn_request *req, struct sn_buf *out)
 	int rc = 0;
 	if (sn_proxy_read(req, &fwd) && fwd.value[SN_FWD_PREFIX].s)
 		rc = sn_buf_add(out, fwd.value[SN_FWD_PREFIX].s, fwd.value[SN_FWD_PREFIX].len);
+	if (rc == 0 && !raw)
+		rc = add_quoted(out, req->mount, strlen(req->mount), false);
 	if (rc == 0)
 		rc = add_quoted(out, path, len, raw);
 	if (rc == 0)

@@ -33,23 +33,14 @@ def test_manual_names_every_server(name: str) -> None:
     assert f"‘{name}’" in page("man/snacgi.8") or f"“{name}”" in page("man/snacgi.8") or f"`{name}'" in page("man/snacgi.8")
 
 
-@pytest.mark.parametrize("file", ["deploy/container/snacgi.conf", "deploy/snacgi.conf"])
-@pytest.mark.parametrize("commented", [True, False])
-def test_own_configurations(tmp_path: Path, file: str, commented: bool) -> None:
-    """`snacgi check` has no objection to the ones that people begin with, nor to the examples
-    in their comments. Changed is where things are."""
-    text = (TOP / file).read_text()
-    if not commented:
-        text = re.sub(r"^#(?=\w+ = |\t|\};)", "", text, flags=re.M)
-    for old in ("/opt/app", "/srv/app", "/run/snacgi"):
-        text = text.replace(old, str(tmp_path))
-    text = re.sub(r'native = .*|group = "\S+";', "", text)  # a module and a group that are not here
-    (tmp_path / "snacgi.conf").write_text(text)
+def test_configuration_of_the_container(tmp_path: Path) -> None:
+    """`snacgi check` has no objection. Changed is where things are."""
+    text = (TOP / "deploy" / "container" / "snacgi.conf").read_text()
+    (tmp_path / "snacgi.conf").write_text(re.sub("/opt/app|/run/snacgi", str(tmp_path), text))
     (tmp_path / "python").mkdir()
     (tmp_path / "python" / "app.py").write_text("from snacgi import route\n\n@route('/')\ndef hello(request):\n    return {}\n")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
-    listener = [] if "listen = (" in re.sub(r"#.*", "", text) else ["-l", f"unix:{tmp_path}/s.sock"]
-    got = subprocess.run([f"{os.environ['SN_TOP_BUILDDIR']}/src/snacgi", "check", "-c", str(tmp_path / "snacgi.conf"), *listener],
+    got = subprocess.run([f"{os.environ['SN_TOP_BUILDDIR']}/src/snacgi", "check", "-c", str(tmp_path / "snacgi.conf")],
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert got.returncode == 0 and ": 0 errors, 0 warnings" in got.stdout, got.stdout
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Callable, Iterator, TypedDict
 import numpy
 import pytest
 import snacgi
-from docs import read, schema
+from docs import page, read, schema
 from snacgi import Blueprint, Cookie, File, Form, Header, Path, Query, Request, Response, abort, errorhandler, g, get, post, request, route, url_for
 from snacgi.testing import TestClient
 
@@ -331,6 +331,13 @@ def cookies(client: TestClient) -> None:
 @row("client's address")
 def remote_addr(client: TestClient) -> None:
     assert ask(client, lambda: request.remote_addr, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).text == "192.0.2.7"
+
+
+@row("mounted at a path")
+def mounted(client: TestClient) -> None:
+    # What it does: tests/integration/test_paths.py and tests/servers/test_mounted.py.
+    assert ask(client, lambda: f"<{request.script_root}>").text == "<>"
+    assert "listen.prefix" in page("man/snacgi.conf.5")
 
 
 @row("behind further proxies")

@@ -123,9 +123,9 @@ def test_odd_queries(conn: fcgi.Connection, query: str, want: str | None) -> Non
 # ---- listeners with a prefix, and a forced source -----------------------------
 
 
-def prefixed(snacgi: Callable[..., Daemon], tmp: Any, **keys: Any) -> Daemon:
+def prefixed(snacgi: Callable[..., Daemon], tmp: Any, app: str = "basic", **keys: Any) -> Daemon:
     listener = {"protocol": "fastcgi", "address": f"unix:{tmp}/p.sock", **keys}
-    daemon: Daemon = snacgi(wait=False, listen=(), conf={"listen": [listener]})
+    daemon: Daemon = snacgi(app=app, wait=False, listen=(), conf={"listen": [listener]})
     daemon.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/p.sock"))
     daemon.wait_ready(daemon.addresses[0])
     return daemon
@@ -139,6 +139,17 @@ def test_prefix(snacgi: Callable[..., Daemon], tmp: Any) -> None:
     assert daemon.get("/users/7").status == 404
     assert daemon.get("/apple/users/7").status == 404
     assert daemon.get("/app/app/users/7").status == 404
+
+
+def test_links_with_a_prefix(snacgi: Callable[..., Daemon], tmp: Any) -> None:
+    """They lead back to where the client was, with and without its own URL being known."""
+    daemon = prefixed(snacgi, tmp, app="routes", prefix="/my app")
+    for path, params in (("/my%20app/where", {}), ("/my app/where", {"REQUEST_URI": None})):
+        links = daemon.get(path, **params).json()
+        assert links["here"] == "/my%20app/where", links
+        assert links["external"].endswith("/my%20app/where") and links["url"] == links["external"], links
+    assert daemon.get("/my%20app/slash/a?x=1").header("Location") == "/my%20app/slash/a/?x=1"
+    assert daemon.get("http://else.example/my%20app/slash/a?x=1").header("Location") == "/my%20app/slash/a/?x=1"
 
 
 def test_path_request_uri(snacgi: Callable[..., Daemon], tmp: Any) -> None:

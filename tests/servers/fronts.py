@@ -56,6 +56,11 @@ class Variant:
     protocol: str = "fastcgi"
     edits: tuple[tuple[str, str], ...] = ()
     spawns: bool = False  # the server starts snacgi itself
+    listener: tuple[tuple[str, str], ...] = ()  # keys of snacgi's listener
+
+    @property
+    def mount(self) -> str:
+        return dict(self.listener).get("prefix", "")
 
 
 OFF = (("fastcgi_request_buffering on;", "fastcgi_request_buffering off;"), ("fastcgi_buffering on;", "fastcgi_buffering off;"))
@@ -122,7 +127,7 @@ class Front(ABC):
             return path
         self.daemon = Daemon(self.directory, listen=[f"{self.variant.protocol}+unix"], app=HERE / "app", conf=conf, supervisor=True)
         listener = self.daemon.conf["listen"][0]
-        self.daemon.conf_file.write_text(configuration({**self.daemon.conf, "listen": [{**listener, "mode": "0666"}]}))
+        self.daemon.conf_file.write_text(configuration({**self.daemon.conf, "listen": [{**listener, **dict(self.variant.listener), "mode": "0666"}]}))
         return self.daemon.conf_file
 
     def printed(self) -> str:
@@ -203,7 +208,7 @@ class Front(ABC):
         assert self.process is not None
         assert self.process.poll() is None, self.log()
         try:
-            return self.browser.get("/native/hello").status == 200
+            return self.browser.get(f"{self.variant.mount}/native/hello").status == 200
         except OSError:
             return False
 

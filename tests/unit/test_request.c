@@ -220,6 +220,10 @@ test_resolve(void **state)
 	assert_int_equal(sn_request_resolve(req, SN_PATH_SCRIPT_NAME, "/x", &reason), 404);
 	assert_string_equal(req->path.path, "/");
 	assert_int_equal(req->path.len, 1);
+	assert_string_equal(req->mount, "");
+	assert_int_equal(sn_request_resolve(req, SN_PATH_SCRIPT_NAME, "/a", &reason), 0);
+	assert_string_equal(req->path.path, "/b");
+	assert_string_equal(req->mount, "/a");
 	sn_request_unref(req);
 
 	/* Only `match` has to be kept. */

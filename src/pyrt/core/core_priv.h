@@ -181,6 +181,8 @@ PyObject *sn_pyrequest_remote_addr(PyObject *self, void *arg);
 PyObject *sn_pyrequest_scheme(PyObject *self, void *arg);
 PyObject *sn_pyrequest_host(PyObject *self, void *arg);
 PyObject *sn_pyrequest_prefix(PyObject *self, void *arg);
+PyObject *sn_pyrequest_mount(PyObject *self, void *arg);
+PyObject *sn_pyrequest_script_root(PyObject *self, void *arg);
 PyObject *sn_pyrequest_url(PyObject *self, void *arg);
 
 #endif

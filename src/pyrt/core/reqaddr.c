@@ -132,6 +132,28 @@ sn_pyrequest_prefix(PyObject *self, void *arg SN_UNUSED)
 	return text || PyErr_Occurred() ? text : text_of("", 0);
 }
 
+/* What the listener has taken off the path; "". */
+PyObject *
+sn_pyrequest_mount(PyObject *self, void *arg SN_UNUSED)
+{
+	const char *mount = REQ(self)->mount;
+
+	return text_of(mount, strlen(mount));
+}
+
+PyObject *
+sn_pyrequest_script_root(PyObject *self, void *arg)
+{
+	PyObject *prefix = sn_pyrequest_prefix(self, arg), *mount, *both = NULL;
+
+	if (prefix && (mount = sn_pyrequest_mount(self, arg))) {
+		both = PyUnicode_Concat(prefix, mount);
+		Py_DECREF(mount);
+	}
+	Py_XDECREF(prefix);
+	return both;
+}
+
 PyObject *
 sn_pyrequest_url(PyObject *self, void *arg SN_UNUSED)
 {

@@ -8,7 +8,7 @@ import time
 import zlib
 from pathlib import Path
 
-from snacgi import Request, Response, route
+from snacgi import Request, Response, route, url_for
 
 
 @route("/echo", methods=["GET", "POST", "PUT"])
@@ -18,6 +18,7 @@ def echo(request: Request) -> dict:
     return {
         "method": request.method,
         "path": request.path,
+        "root": request.script_root,
         "name": request.path_params.get("name"),
         "query": request.query_string.decode(),
         "args": [[key, request.args.getlist(key)] for key in request.args],
@@ -40,6 +41,16 @@ def json(request: Request) -> dict:
 @route("/users/<int:user_id>")
 def user(request: Request) -> dict:
     return {"user_id": request.path_params["user_id"]}
+
+
+@route("/url")
+def url(request: Request) -> dict:
+    return {"url": url_for("user", user_id=7), "own": request.url}
+
+
+@route("/slash/")
+def slash(request: Request) -> dict:
+    return {"query": request.query_string.decode()}
 
 
 @route("/status/<int:code>", methods=["GET", "POST"])
