@@ -18,8 +18,9 @@
 #include "base/log.h"
 
 struct client {
-	int fd; /* -1: free */
-	bool waits;
+	int fd;         /* -1: free */
+	unsigned asked; /* 0: nothing yet */
+	bool begun;     /* what it asked for */
 };
 
 struct sn_admin {
@@ -62,7 +63,8 @@ drop(struct client *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
-	c->waits = false;
+	c->asked = 0;
+	c->begun = false;
 }
 
 void
@@ -128,11 +130,11 @@ sn_admin_hear(struct sn_admin *a, const struct pollfd *p)
 		unsigned what = n == 7 && memcmp(line, "reload\n", 7) == 0    ? SN_ADMIN_RELOAD
 		                : n == 8 && memcmp(line, "upgrade\n", 8) == 0 ? SN_ADMIN_UPGRADE
 		                                                              : 0;
-		if (!what || c->waits) {
+		if (!what || c->asked) {
 			drop(c); /* gone, or nonsense */
 			continue;
 		}
-		c->waits = true;
+		c->asked = what;
 		asked |= what;
 	}
 	if (p[0].revents)
@@ -141,17 +143,35 @@ sn_admin_hear(struct sn_admin *a, const struct pollfd *p)
 }
 
 void
+sn_admin_begin(struct sn_admin *a, unsigned what)
+{
+	for (unsigned i = 0; a && i < SN_ADMIN_CLIENTS; i++)
+		a->client[i].begun |= (a->client[i].asked & what) != 0;
+}
+
+static void
+tell(struct client *c, bool ok, const char *text)
+{
+	/* a fresh socket's buffer takes it; who left meanwhile misses nothing */
+	const char *head = ok ? "ok\n" : "failed\n";
+	if (send(c->fd, head, strlen(head), MSG_NOSIGNAL | MSG_MORE) > 0 &&
+	    send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		sn_log_debug("the answer to a reload was not taken: %s", strerror(errno));
+	drop(c);
+}
+
+void
 sn_admin_result(struct sn_admin *a, bool ok, const char *text)
 {
-	for (unsigned i = 0; a && i < SN_ADMIN_CLIENTS; i++) {
-		struct client *c = &a->client[i];
-		if (!c->waits)
-			continue;
-		/* a fresh socket's buffer takes it; who left meanwhile misses nothing */
-		const char *head = ok ? "ok\n" : "failed\n";
-		if (send(c->fd, head, strlen(head), MSG_NOSIGNAL | MSG_MORE) > 0 &&
-		    send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
-			sn_log_debug("the answer to a reload was not taken: %s", strerror(errno));
-		drop(c);
-	}
+	for (unsigned i = 0; a && i < SN_ADMIN_CLIENTS; i++)
+		if (a->client[i].begun)
+			tell(&a->client[i], ok, text);
+}
+
+void
+sn_admin_refuse(struct sn_admin *a, unsigned what, const char *text)
+{
+	for (unsigned i = 0; a && i < SN_ADMIN_CLIENTS; i++)
+		if ((a->client[i].asked & what) && !a->client[i].begun)
+			tell(&a->client[i], false, text);
 }

@@ -23,8 +23,12 @@ nfds_t sn_admin_poll(struct sn_admin *a, struct pollfd *p);
 enum { SN_ADMIN_RELOAD = 1, SN_ADMIN_UPGRADE = 2 };
 /* After a poll over those entries. What is asked for: a mask. */
 unsigned sn_admin_hear(struct sn_admin *a, const struct pollfd *p);
-/* Tells everybody who asked what came of it. */
+/* `what` (a mask) begins: its outcome is theirs who have asked for it by now, not of those who ask later. */
+void sn_admin_begin(struct sn_admin *a, unsigned what);
+/* Tells everybody whose wish had begun what came of it. */
 void sn_admin_result(struct sn_admin *a, bool ok, const char *text);
+/* Tells everybody whose wish for `what` has not begun that it will not. */
+void sn_admin_refuse(struct sn_admin *a, unsigned what, const char *text);
 
 /* The command: asks the supervisor `pid` (0: that of conf->pid_file) and waits for the result. The exit
  * status. */

@@ -58,6 +58,14 @@ tell_failure(struct sn_supervisor *s, const char *reason)
 	sn_admin_result(s->admin, false, why.text);
 }
 
+static void
+refuse(struct sn_supervisor *s, const char *reason)
+{
+	sn_log_error("reload refused: %s", reason);
+	sn_notify_ready("reload refused: %s", reason); /* a manager that asked waits for it */
+	sn_admin_refuse(s->admin, SN_ADMIN_RELOAD, reason);
+}
+
 static int
 prepare(struct sn_supervisor *s, struct sn_generation **out, struct sn_why *why)
 {
@@ -90,7 +98,7 @@ sn_reload(struct sn_supervisor *s)
 	if (s->stopping)
 		return;
 	if (s->heir.pid) {
-		tell_failure(s, "an upgrade is under way");
+		refuse(s, "an upgrade is under way");
 		return;
 	}
 	if (s->next || s->settling) {
@@ -99,6 +107,7 @@ sn_reload(struct sn_supervisor *s)
 		return;
 	}
 	sn_log_info("reload: new workers start");
+	sn_admin_begin(s->admin, SN_ADMIN_RELOAD);
 	sn_notify_reloading();
 	if (prepare(s, &s->next, &why) < 0) {
 		tell_failure(s, why.text);

@@ -387,6 +387,7 @@ sn_supervise(struct sn_conf *conf, const struct sn_tables *tables, struct sn_lis
 	watch(&s);
 	sn_relay_drop(&s);
 	sn_upgrade_forget(&s.before);
+	sn_admin_begin(s.admin, SN_ADMIN_RELOAD | SN_ADMIN_UPGRADE);
 	sn_admin_result(s.admin, false, "the server has stopped");
 	sn_admin_free(s.admin);
 	sn_pidfile_close(s.now->conf->pid_file);

@@ -175,9 +175,12 @@ sn_upgrade(struct sn_supervisor *s)
 	if (s->stopping)
 		return;
 	if (s->heir.pid || s->next || s->settling || !s->was_ready) {
-		failed(s, "a start, a reload or an upgrade is under way");
+		static const char reason[] = "this server goes on: a start, a reload or an upgrade is under way";
+		sn_log_error("upgrade refused, %s", reason);
+		sn_admin_refuse(s->admin, SN_ADMIN_UPGRADE, reason);
 		return;
 	}
+	sn_admin_begin(s->admin, SN_ADMIN_UPGRADE);
 	if (sn_channel_pair(chan, &why) < 0) {
 		failed(s, why.text);
 		return;

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import fcgi
 import pytest
-from daemon import BUILD, NATIVE, Daemon, alive, configuration, free_port, merged, run, wait_until
+from daemon import BUILD, NATIVE, SNACGI, Daemon, alive, configuration, free_port, merged, run, wait_until
 from wire import Address, Closed, environ
 
 STAMP = itertools.count(1_000_000_000)
@@ -203,6 +203,26 @@ def test_second_reload_waits_for_the_first(snacgi: Snacgi, tmp: Path) -> None:
     wait_until(lambda: daemon.log().count("reloaded: ") == 2, "both")
     wait_until(lambda: len(daemon.workers()) == 1, "the end of the old ones")
     assert version(daemon) == "three"
+
+
+def test_who_asks_during_a_reload_is_told_of_the_next(snacgi: Snacgi, tmp: Path) -> None:
+    """The code of the one under way may be older than what was there when it was asked."""
+    daemon = snacgi(supervisor=True, app=code(tmp / "app", "one"))
+    ask = [str(SNACGI), "reload", "--pid", str(daemon.pid)]
+    done: list[tuple[int, str]] = []
+    code(tmp / "app", "two", f"open({str(tmp / 'read')!r}, 'w').close()\n{SLOW}")
+    with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
+        wait_until((tmp / "read").exists, "the code being read")
+        code(tmp / "app", "three", "import not_there_at_all")
+        with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as second:
+            daemon.wait_log("another one follows")
+            (tmp / "app" / "go").touch()
+            for one in (first, second):
+                text = one.communicate(timeout=60)[0]
+                done.append((one.returncode, text))
+    assert done[0] == (0, "reloaded\n"), done
+    assert done[1][0] == 1 and "not_there_at_all" in done[1][1], done
+    assert version(daemon) == "two"
 
 
 def test_a_start_that_takes_too_long_is_given_up(snacgi: Snacgi, tmp: Path) -> None:
