@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 from typing import Any, AsyncIterator, Union
 
 from _snacgi import Input, Request
 
-from .exceptions import HandlerTimeout, RequestTimeout
+from .exceptions import HandlerTimeout, RequestTimeout, ServiceUnavailable
 
 _PIECE = 64 * 1024
 
@@ -45,7 +46,11 @@ class RequestStream:
 
     async def _come(self) -> None:
         loop = asyncio.get_running_loop()
-        fd, seconds = self._body.fd()
+        try:
+            fd, seconds = self._body.fd()
+        except OSError as exc:
+            logging.getLogger("snacgi").error("cannot wait for a request body: %s", exc)
+            raise ServiceUnavailable("the server cannot wait for the body now") from exc
         here: asyncio.Future[None] = loop.create_future()
 
         def come() -> None:

@@ -9,7 +9,7 @@ An answer other than the right one is excused only by a disturbance that can hav
   handler had begun, any worker that was killed between the request's first byte and the error;
   for requests through the front server also the front server's own process, in the same way.
   While the supervisor was killed and not yet started again, every closed or refused connection.
-- 503: a pool process was killed while a pool request ran; or memory or the spool's disk were
+- 503: a pool process was killed while a pool request ran; or memory, descriptors or the spool's disk were
   exhausted at that moment, for requests that need them (500 and 504 too, for memory).
 
 Nothing excuses an answer with another request's data, a second answer, a request that neither
@@ -95,7 +95,7 @@ class Books:
             return bool(killed)
         if one.outcome == "status 503":
             return bool((one.target == "/pool" and self.during(one, "pool")) or self.during(one, "memory")
-                        or (one.size > 64 * 1024 and self.during(one, "disk")))
+                        or ((one.size > 64 * 1024 or one.target == "/stream/async") and self.during(one, "disk")))
         if one.outcome in ("status 500", "status 504"):
             return bool(self.during(one, "memory") or (one.target == "/pool" and self.during(one, "pool")))
         return one.outcome == "refused" and one.by == "nginx" and bool(self.during(one, "front"))

@@ -124,6 +124,13 @@ def test_the_kernel_has_no_memory_for_bytes(snacgi: Snacgi, faults: Faults, kind
             assert conn.ask("GET", "/native/hello").status == 200
 
 
+def use_up_descriptors(daemon: Daemon) -> tuple[int, int]:
+    """What the limit was."""
+    before = resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, (len(descriptors(daemon.worker)), before[1]))
+    return before
+
+
 def test_no_descriptor_for_a_connection(snacgi: Snacgi, faults: Faults) -> None:
     """accept fails: said in the log, tried again, nobody is lost."""
     daemon = start(snacgi, faults)
@@ -139,13 +146,12 @@ def test_open_files_run_out(snacgi: Snacgi) -> None:
     daemon = snacgi(app=None, probe="/native/hello")
     with daemon.connect() as conn:
         assert conn.ask("GET", "/native/hello").status == 200
-        soft, hard = resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE)
-        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, (len(descriptors(daemon.worker)), hard))
+        before = use_up_descriptors(daemon)
         late = daemon.connect()
         late.send(fcgi.request(environ("GET", "/native/hello"), b"", 1, True))
         daemon.wait_log(r"not accepting connections for now: Too many open files")
         assert conn.ask("GET", "/native/hello").status == 200
-        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, before)
         assert late.response().status == 200
         late.close()
     assert len(re.findall("not accepting", daemon.log())) < 20, "not one line for each try"
@@ -166,9 +172,22 @@ def test_no_descriptor_is_left_for_a_worker_that_never_worked(snacgi: Snacgi, me
     daemon = snacgi(app="fresh", probe="/native/hello")
     with daemon.connect() as conn:
         assert conn.ask("GET", "/native/hello").status == 200
-        hard = resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE)[1]
-        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, (len(descriptors(daemon.worker)), hard))
+        use_up_descriptors(daemon)
         body = b'{"n": [1, 2.5, "x"]}' if method == "POST" else b""
         for accept in ("application/json", "text/html"):
             got = conn.ask(method, target, body, {"Content-Type": "application/json", "Accept": accept, "Cookie": "a=b"})
             assert (got.status, "Errno 24" in daemon.log()) == (status, False), got.body
+
+
+def test_no_descriptor_to_wait_for_a_body_with(snacgi: Snacgi) -> None:
+    """An async handler whose body has not come yet needs one: 503, and in the log why."""
+    daemon = snacgi(app="fresh", probe="/native/hello")
+    with daemon.connect() as conn:
+        assert conn.ask("GET", "/native/hello").status == 200
+        before = use_up_descriptors(daemon)
+        whole = fcgi.request(environ("POST", "/async/stream", None, b"x" * 30_000), b"x" * 30_000, 1, True)
+        conn.send(whole[:20_000])
+        assert conn.response().status == 503
+        daemon.wait_log("cannot wait for a request body: .*Too many open files")
+        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, before)
+    assert daemon.get("/native/hello").status == 200
