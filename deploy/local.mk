@@ -7,6 +7,7 @@ dist_template_DATA = \
 	deploy/templates/apache-minimal deploy/templates/apache-scgi \
 	deploy/templates/apache-scgi-minimal \
 	deploy/templates/caddy deploy/templates/caddy-minimal \
+	deploy/templates/container deploy/templates/systemd deploy/templates/systemd-socket \
 	deploy/templates/haproxy deploy/templates/haproxy-minimal \
 	deploy/templates/lighttpd deploy/templates/lighttpd-minimal \
 	deploy/templates/lighttpd-scgi deploy/templates/lighttpd-scgi-minimal \
@@ -31,11 +32,12 @@ deploy-files: src/snacgi
 # Units of systemd, and a configuration to begin with.
 systemdsystemunit_DATA = deploy/systemd/snacgi.service
 dist_systemdsystemunit_DATA = deploy/systemd/snacgi.socket
-deploy/systemd/snacgi.service: deploy/systemd/snacgi.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) deploy/systemd && sed -e 's,[@]bindir[@],$(bindir),g' \
-		-e 's,[@]sysconfdir[@],$(sysconfdir),g' $(srcdir)/deploy/systemd/snacgi.service.in >$@.tmp && mv $@.tmp $@
+deploy/systemd/snacgi.service: deploy/templates/systemd Makefile
+	$(AM_V_GEN)$(MKDIR_P) deploy/systemd && sed -e 's,[@]SNACGI[@],$(bindir)/snacgi,g' \
+		-e 's,[@]CONF[@],$(sysconfdir)/snacgi/snacgi.conf,g' -e 's,[@]START[@],310,' -e 's,[@]STOP[@],90,' \
+		-e 's,[@]REQUIRES[@],\nRequires=snacgi.socket,' -e 's,[@]RIGHTS[@],,' \
+		-e 's,[@]ALSO[@],\nAlso=snacgi.socket,' $(srcdir)/deploy/templates/systemd >$@.tmp && mv $@.tmp $@
 CLEANFILES += deploy/systemd/snacgi.service
-EXTRA_DIST += deploy/systemd/snacgi.service.in
 dist_noinst_DATA += deploy/systemd/README.md deploy/systemd/snacgi-scgi.socket
 examplesdir = $(docdir)/examples
 dist_examples_DATA = deploy/snacgi.conf

@@ -55,7 +55,7 @@ static const char usage[] =
 	"\n"
 	"Without a listener: the socket that spawn-fcgi or systemd passes.\n"
 	"check looks the configuration, imports and routes over; routes lists the routes;\n"
-	"print-config prints a front server's configuration that fits ours;\n"
+	"print-config prints a front server's configuration that fits ours, systemd's units, a Dockerfile;\n"
 	"reload starts workers with the code and configuration as they are now, and upgrade the\n"
 	"program, in the place of the running one. dev serves an application while it is\n"
 	"written, request asks it one request, shell opens a prompt in it, new begins one.\n"

@@ -25,6 +25,7 @@ SN_SOURCES += \
 	src/server/package.c src/server/package.h \
 	src/server/pidfile.c src/server/pidfile.h \
 	src/server/print_config.c src/server/print_config.h \
+	src/server/print_units.c src/server/print_units.h \
 	src/server/privilege.c src/server/privilege.h \
 	src/server/process.c src/server/process.h \
 	src/server/recycle.c src/server/recycle.h \

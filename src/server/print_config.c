@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "server/print_units.h"
 
 #define KIB 1024u
 #define MIB (1024u * 1024u)
@@ -36,7 +37,7 @@ static const struct form haproxy = { "unix@%s", "abns@%s", "%s:%u" };
 
 static const struct target {
 	const char *name; /* of the template as well */
-	const char *protocol;
+	const char *protocol; /* NULL: the template has the words of server/print_units.h */
 	const struct form *form; /* NULL: this server starts us and passes the socket */
 } targets[] = {
 	{ "nginx", "fastcgi", &nginx },
@@ -57,12 +58,17 @@ static const struct target {
 	{ "lighttpd-scgi-minimal", "scgi", &lighttpd },
 	{ "haproxy", "fastcgi", &haproxy },
 	{ "haproxy-minimal", "fastcgi", &haproxy },
+	/* Who starts snacgi. */
+	{ "systemd", NULL, NULL },
+	{ "systemd-socket", NULL, NULL },
+	{ "container", NULL, NULL },
 };
 
 struct job {
 	const struct sn_conf *conf;
 	const struct target *target;
 	const struct sn_conf_listen *listen; /* NULL: none configured */
+	struct sn_print_units units;
 };
 
 const char *
@@ -241,6 +247,9 @@ add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn
 		return sn_buf_adds(out, c->file ? c->file : "/etc/snacgi/snacgi.conf");
 	if (strcmp(name, "SNACGI") == 0)
 		return add_program(out, why);
+	int rc = job->target->protocol ? 0 : sn_print_units_value(out, &job->units, name);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	return sn_why_set(why, SN_ECONF, "the template of %s has a word @%s@ that this snacgi does not know; "
 	                  "install templates and program of the same version", job->target->name, name);
 }
@@ -248,7 +257,7 @@ add_value(struct sn_buf *out, const struct job *job, const char *name, struct sn
 /* ---- templates ------------------------------------------------------------------ */
 
 static int
-fill(struct sn_buf *out, const struct job *job, const char *text, struct sn_why *why)
+fill(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
 {
 	while (*text) {
 		size_t n = strcspn(text, "@");
@@ -312,6 +321,39 @@ find_listener(struct job *job, struct sn_why *why)
 	                  strcmp(job->target->protocol, "scgi") == 0 ? "scgi" : "snacgi");
 }
 
+/* A unit for each name that the service manager has to pass. */
+static int
+fill_sockets(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
+{
+	const struct sn_conf *c = job->conf;
+	int rc = c->nlisten ? 0 : fill(out, job, text, why);
+	for (size_t i = 0; rc == 0 && i < c->nlisten; i++) {
+		job->units.listen = &c->listen[i];
+		if (!sn_print_units_adopted(&c->listen[i]))
+			continue;
+		if (out->len)
+			rc = sn_buf_adds(out, "\n");
+		if (rc == 0)
+			rc = fill(out, job, text, why);
+	}
+	if (rc < 0 || out->len)
+		return rc;
+	return sn_why_set(why, SN_ECONF, "snacgi opens its listeners itself, so there is no socket unit; for one write "
+	                  "address = \"systemd:fastcgi\", or no listener");
+}
+
+static int
+fill_units(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
+{
+	job->units = (struct sn_print_units){ .conf = job->conf,
+		                              .container = strcmp(job->target->name, "container") == 0 };
+	int rc = sn_print_units_check(&job->units, why);
+	if (rc < 0)
+		return rc;
+	return strcmp(job->target->name, "systemd-socket") == 0 ? fill_sockets(out, job, text, why)
+	                                                        : fill(out, job, text, why);
+}
+
 int
 sn_print_config(const struct sn_conf *conf, const char *server)
 {
@@ -332,7 +374,7 @@ sn_print_config(const struct sn_conf *conf, const char *server)
 	if (rc == 0)
 		rc = read_template(&text, job.target->name, &why);
 	if (rc == 0)
-		rc = fill(&out, &job, text.data, &why);
+		rc = (job.target->protocol ? fill : fill_units)(&out, &job, text.data, &why);
 	if (rc < 0)
 		fprintf(stderr, "snacgi: %s\n", *why.text ? why.text : sn_err_name(rc));
 	else if (fputs(out.data, stdout) < 0 || fflush(stdout) != 0)

@@ -42,7 +42,7 @@ EXTRA_DIST += \
 	tests/integration/test_notify.py \
 	tests/integration/test_paths.py \
 	tests/integration/test_pool.py \
-	tests/integration/test_proxy.py \
+	tests/integration/test_print_units.py tests/integration/test_proxy.py \
 	tests/integration/test_reference_peer.py \
 	tests/integration/test_reload.py \
 	tests/integration/test_scale.py \

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""`snacgi print-config` for who starts snacgi: systemd's units, which its own tools accept, and a
+Dockerfile, filled in from the configuration."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon import BUILD, SRC, configuration, environment, run
+from test_listeners import tool
+
+OWN = {"listen": [{"address": "unix:/run/shop/web/s.sock", "group": "www-data"}, {"address": "127.0.0.1:9000", "protocol": "scgi"}]}
+NAMED = {"listen": [{"address": "systemd:fastcgi"}, {"address": "systemd:scgi", "protocol": "scgi"}]}
+
+
+def print_config(tmp: Path, name: str, conf: dict[str, Any] | None) -> subprocess.CompletedProcess[str]:
+    args = []
+    if conf is not None:
+        (tmp / "app.conf").write_text(configuration(conf))
+        args = ["-c", tmp / "app.conf"]
+    return run("print-config", name, *args, cwd=tmp, env={"SNACGI_TEMPLATE_PATH": str(SRC / "deploy" / "templates")})
+
+
+def printed(tmp: Path, name: str, conf: dict[str, Any] | None) -> str:
+    out = print_config(tmp, name, conf)
+    assert out.returncode == 0, out.stderr
+    assert not re.search(r"@[A-Z_]+@", out.stdout)
+    return out.stdout
+
+
+def accepted(tmp: Path, conf: dict[str, Any] | None) -> dict[str, str]:
+    """Each unit, in the file that its head names; systemd reads them without a complaint."""
+    text = printed(tmp, "systemd", conf)
+    if "Requires=" in text:
+        text += printed(tmp, "systemd-socket", conf)
+    units: dict[str, str] = {}
+    for one in text.split("# SPDX-License-Identifier: MIT\n")[1:]:
+        found = re.search(r"goes to /etc/systemd/system/(\S+)\.(?: |$)", one, re.M)
+        assert found and found[1] not in units, one
+        units[found[1]] = one
+    (tmp / "units").mkdir(exist_ok=True)
+    for file, one in units.items():
+        (tmp / "units" / file).write_text(one)
+    out = subprocess.run([tool("systemd-analyze"), "verify", "--man=no", *(str(tmp / "units" / file) for file in units)],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, env=environment())
+    assert out.returncode == 0 and "snacgi" not in out.stdout, out.stdout
+    return units
+
+
+def test_units_of_the_defaults(tmp: Path) -> None:
+    """They are what make install installs."""
+    units = accepted(tmp, None)
+    assert set(units) == {"snacgi.service", "snacgi.socket"}
+    installed = (BUILD / "deploy" / "systemd" / "snacgi.service").read_text()
+    where = r"(?<==)/\S*/snacgi(?= )|(?<= -c )\S+"
+    assert re.sub(where, "X", "# SPDX-License-Identifier: MIT\n" + units["snacgi.service"]) == re.sub(where, "X", installed)
+    assert re.search(r"^ExecStart=/\S*/snacgi -c /etc/snacgi/snacgi\.conf$", units["snacgi.service"], re.M)
+
+
+def test_units_of_own_sockets(tmp: Path) -> None:
+    """The service may make its sockets, and systemd none for it."""
+    units = accepted(tmp, {**OWN, "timeouts": {"start": 500.0, "shutdown": 100.0}})
+    assert set(units) == {"snacgi.service"}
+    for line in ("RuntimeDirectory=shop/web", "SupplementaryGroups=www-data", "TimeoutStartSec=510", "TimeoutStopSec=130"):
+        assert f"\n{line}\n" in units["snacgi.service"], line
+    assert f" -c {tmp}/app.conf\n" in units["snacgi.service"] and "socket" not in units["snacgi.service"]
+    out = print_config(tmp, "systemd-socket", OWN)
+    assert out.returncode == 1 and 'address = "systemd:fastcgi"' in out.stderr, out
+
+
+def test_units_of_named_sockets(tmp: Path) -> None:
+    units = accepted(tmp, NAMED)
+    assert set(units) == {"snacgi.service", "snacgi.socket", "snacgi-scgi.socket"}
+    assert "\nRequires=snacgi.socket snacgi-scgi.socket\n" in units["snacgi.service"]
+    assert "\nAlso=snacgi.socket snacgi-scgi.socket\n" in units["snacgi.service"]
+    for file, name, path in (("snacgi.socket", "fastcgi", "snacgi"), ("snacgi-scgi.socket", "scgi", "scgi")):
+        assert f"\nListenStream=/run/snacgi/{path}.sock\nFileDescriptorName={name}\nService=snacgi.service\n" in units[file]
+
+
+def test_container(tmp: Path) -> None:
+    """The application is at the place where its configuration says it is."""
+    for folder in ("code", "venv/bin"):
+        (tmp / folder).mkdir(parents=True)
+    conf = {**OWN, "python": {"dir": "code", "venv": "venv"}, "native": {"modules": ["shop.so"]}}
+    text = printed(tmp, "container", conf)
+    lines = text.splitlines()
+    for line in (f"#     docker build -f deploy/container/Dockerfile --build-context app={tmp}/ -t app .", f"RUN steps venv /src/requirements.lock {tmp}/venv",
+                 f"COPY --from=build {tmp}/venv {tmp}/venv", f"COPY --from=app code {tmp}/code", f"COPY --from=build {tmp}/shop.so {tmp}/shop.so",
+                 f"COPY --from=app app.conf {tmp}/app.conf", "RUN install -d -o snacgi -g snacgi -m 0755 /run/shop/web",
+                 "RUN usermod -a -G www-data snacgi", "EXPOSE 9000", f'ENTRYPOINT ["/opt/snacgi/bin/snacgi", "-c", "{tmp}/app.conf"]'):
+        assert line in lines, (line, text)
+    bare = printed(tmp, "container", {"listen": [{"address": "unix:/run/snacgi/s.sock"}], "python": {"dir": ""}})
+    for word in ("venv /", "app code", "EXPOSE", "usermod", "install -d", "requirements.lock /"):
+        assert word not in bare, (word, bare)
+
+
+@pytest.mark.parametrize("name,conf,word", [
+    ("systemd", {"listen": [{"address": "unix:/srv/s.sock"}]}, "unix:/run/snacgi/snacgi.sock"),
+    ("systemd", {"listen": [{"address": "unix:/run/s.sock"}]}, "directory of its own below /run"),
+    ("systemd", {"listen": [{"address": "unix:/run/x%n/s.sock"}]}, "letters"),
+    ("systemd", {"listen": [{"address": "unix:/run/x/s.sock", "owner": "www-data"}]}, "listen.owner"),
+    ("systemd", {"listen": [{"address": "127.0.0.1:80"}]}, "1024"),
+    ("systemd", {"listen": [{"address": "fd:3"}]}, "nobody passes"),
+    ("systemd", {"user": "nobody"}, "User="),
+    ("systemd-socket", {"chroot": "/srv"}, "leave them out"),
+    ("container", {}, "has no listener"),
+    ("container", NAMED, "nobody passes"),
+    ("container", {"listen": [{"address": "127.0.0.1:9000"}], "python": {"dir": "/usr/lib/python3"}}, "move it there"),
+])
+def test_what_cannot_be(tmp: Path, name: str, conf: dict[str, Any], word: str) -> None:
+    out = print_config(tmp, name, conf)
+    assert out.returncode == 1 and word in out.stderr and out.stdout == "", out
