@@ -7,7 +7,8 @@ dist_template_DATA = \
 	deploy/templates/apache-minimal deploy/templates/apache-scgi \
 	deploy/templates/apache-scgi-minimal \
 	deploy/templates/caddy deploy/templates/caddy-minimal \
-	deploy/templates/container deploy/templates/systemd deploy/templates/systemd-socket \
+	deploy/templates/container deploy/templates/systemd \
+	deploy/templates/systemd-minimal deploy/templates/systemd-socket \
 	deploy/templates/haproxy deploy/templates/haproxy-minimal \
 	deploy/templates/lighttpd deploy/templates/lighttpd-minimal \
 	deploy/templates/lighttpd-scgi deploy/templates/lighttpd-scgi-minimal \
@@ -38,7 +39,7 @@ deploy/systemd/snacgi.service: deploy/templates/systemd Makefile
 		-e 's,[@]REQUIRES[@],\nRequires=snacgi.socket,' -e 's,[@]RIGHTS[@],,' \
 		-e 's,[@]ALSO[@],\nAlso=snacgi.socket,' $(srcdir)/deploy/templates/systemd >$@.tmp && mv $@.tmp $@
 CLEANFILES += deploy/systemd/snacgi.service
-dist_noinst_DATA += deploy/systemd/README.md deploy/systemd/snacgi-scgi.socket
+dist_noinst_DATA += deploy/systemd/README.md deploy/systemd/minimal.service deploy/systemd/snacgi-scgi.socket
 examplesdir = $(docdir)/examples
 dist_examples_DATA = deploy/snacgi.conf
 

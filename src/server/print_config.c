@@ -60,6 +60,7 @@ static const struct target {
 	{ "haproxy-minimal", "fastcgi", &haproxy },
 	/* Who starts snacgi. */
 	{ "systemd", NULL, NULL },
+	{ "systemd-minimal", NULL, NULL },
 	{ "systemd-socket", NULL, NULL },
 	{ "container", NULL, NULL },
 };

@@ -33,6 +33,13 @@ def test_manual_names_every_server(name: str) -> None:
     assert f"‘{name}’" in page("man/snacgi.8") or f"“{name}”" in page("man/snacgi.8") or f"`{name}'" in page("man/snacgi.8")
 
 
+def test_caddy_has_no_deadline() -> None:
+    """Its time-outs are those of a whole answer, and it tells nobody that the rest is missing."""
+    for name in ("caddy", "caddy-minimal"):
+        text = (TOP / "deploy" / "templates" / name).read_text()
+        assert not re.search(r"^\s*(read|write)_timeout", text, re.M)
+
+
 def test_configuration_of_the_container(tmp_path: Path) -> None:
     """`snacgi check` has no objection. Changed is where things are."""
     text = (TOP / "deploy" / "container" / "snacgi.conf").read_text()

@@ -32,9 +32,9 @@ def printed(tmp: Path, name: str, conf: dict[str, Any] | None) -> str:
     return out.stdout
 
 
-def accepted(tmp: Path, conf: dict[str, Any] | None) -> dict[str, str]:
+def accepted(tmp: Path, conf: dict[str, Any] | None, service: str = "systemd") -> dict[str, str]:
     """Each unit, in the file that its head names; systemd reads them without a complaint."""
-    text = printed(tmp, "systemd", conf)
+    text = printed(tmp, service, conf)
     if "Requires=" in text:
         text += printed(tmp, "systemd-socket", conf)
     units: dict[str, str] = {}
@@ -79,6 +79,15 @@ def test_units_of_named_sockets(tmp: Path) -> None:
     assert "\nAlso=snacgi.socket snacgi-scgi.socket\n" in units["snacgi.service"]
     for file, name, path in (("snacgi.socket", "fastcgi", "snacgi"), ("snacgi-scgi.socket", "scgi", "scgi")):
         assert f"\nListenStream=/run/snacgi/{path}.sock\nFileDescriptorName={name}\nService=snacgi.service\n" in units[file]
+
+
+@pytest.mark.parametrize("conf", [None, OWN, NAMED])
+def test_minimal_service(tmp: Path, conf: dict[str, Any] | None) -> None:
+    """It has the same sockets, rights and commands as the one with a sandbox."""
+    short, whole = (accepted(tmp, conf, name) for name in ("systemd-minimal", "systemd"))
+    assert set(short) == set(whole)
+    lines = [line for line in short["snacgi.service"].splitlines() if "=" in line and not line.startswith("#")]
+    assert set(lines) < set(whole["snacgi.service"].splitlines()) and len(lines) > 10
 
 
 def test_container(tmp: Path) -> None:
