@@ -25,6 +25,8 @@ dist_snacgipy_DATA = \
 	python/snacgi/_newrequest.py \
 	python/snacgi/_openapi.py \
 	python/snacgi/_params.py \
+	python/snacgi/_reqmore.py \
+	python/snacgi/_respmore.py \
 	python/snacgi/_routing.py \
 	python/snacgi/_rules.py \
 	python/snacgi/routing.py \

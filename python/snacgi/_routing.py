@@ -56,6 +56,9 @@ class Route:
     pattern: str = ""  #: the rule as the core reads it
     converters: Mapping[str, Any] = field(default_factory=dict)  #: of one's own, by variables
 
+    def __str__(self) -> str:
+        return self.rule
+
     @property
     def lax_slash(self) -> bool:
         """Does a slash more or less at the path's end not matter?"""

@@ -320,6 +320,7 @@ class TestClient:
         route = None if found is None else table.made_of[found]
         call: Callable[..., Any] = table.missing if found is None else table.calls[found]
         name = route.name if route else ""
+        request._route = route
         if route and route.stream and route.is_async:
             request._awaited = True
         args = (request, self._pool) if route and route.use_process_pool else (request,)

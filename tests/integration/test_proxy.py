@@ -16,7 +16,8 @@ FORGED = {
     "HTTP_X_FORWARDED_PORT": "666", "HTTP_X_FORWARDED_PREFIX": "/evil", "HTTP_FORWARDED": "for=6.6.6.6;proto=https",
 }
 PLAIN = {"addr": "192.0.2.1", "scheme": "http", "host": "site.example", "url": "http://site.example/where?q=1",
-         "here": "/where", "external": "http://site.example/where", "raw": "192.0.2.1"}
+         "here": "/where", "external": "http://site.example/where", "raw": "192.0.2.1", "endpoint": "where",
+         "root": "http://site.example/", "root_path": ""}
 ALL = ["for", "proto", "host", "port", "prefix"]
 
 
@@ -38,7 +39,8 @@ def test_networks(snacgi: Snacgi, tmp: Path) -> None:
             "HTTP_X_FORWARDED_HOST": "evil.example, www.example:8443", "HTTP_X_FORWARDED_PREFIX": "/app/"}
     assert where(daemon, **sent) == {
         "addr": "203.0.113.9", "scheme": "https", "host": "www.example:8443", "url": "https://www.example:8443/app/where?q=1",
-        "here": "/app/where", "external": "https://www.example:8443/app/where", "raw": "10.0.0.7"}
+        "here": "/app/where", "external": "https://www.example:8443/app/where", "raw": "10.0.0.7",
+        "endpoint": "where", "root": "https://www.example:8443/app/", "root_path": "/app"}
     assert where(daemon, **{**sent, "HTTP_X_FORWARDED_PORT": "443"})["host"] == "www.example"
     assert where(daemon, **{**sent, "HTTP_X_FORWARDED_PORT": "444", "HTTP_X_FORWARDED_HOST": "[::1]"})["host"] == "[::1]:444"
     answer = daemon.ask("GET", "/slash/a?q", REMOTE_ADDR="10.0.0.7", HTTP_X_FORWARDED_PREFIX="/app")
@@ -56,7 +58,7 @@ def test_hops(snacgi: Snacgi) -> None:
     daemon = snacgi(app="routes", conf={"proxy": {"hops": 1}})
     sent = {**FORGED, "HTTP_X_FORWARDED_FOR": "6.6.6.6, 203.0.113.9", "HTTP_X_FORWARDED_PROTO": "http,https"}
     assert where(daemon, **sent) == {**PLAIN, "addr": "203.0.113.9", "scheme": "https", "url": "https://site.example/where?q=1",
-                                     "external": "https://site.example/where"}
+                                     "external": "https://site.example/where", "root": "https://site.example/"}
     for broken in ("", ",", "unknown", "1.2.3.4, x"):
         assert where(daemon, HTTP_X_FORWARDED_FOR=broken) == PLAIN
     for broken in ("", "ftp", "https://", "https\r\n"):

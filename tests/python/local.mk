@@ -14,7 +14,7 @@ EXTRA_DIST += \
 	tests/python/test_forms.py \
 	tests/python/test_helpers.py \
 	tests/python/test_hooks.py \
-	tests/python/test_json_default.py \
+	tests/python/test_more.py tests/python/test_json_default.py \
 	tests/python/test_json_reader.py \
 	tests/python/test_json_writer.py \
 	tests/python/test_leaks.py \

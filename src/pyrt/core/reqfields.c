@@ -520,6 +520,27 @@ get_dict(PyObject *self, void *arg)
 	return PyObject_GenericGetDict(self, arg);
 }
 
+/* What few handlers ask for: snacgi._reqmore, by its name. */
+static PyObject *
+get_more(PyObject *self, void *name)
+{
+	static PyObject *slot;
+	PyObject *get = sn_pycore_lazy(&slot, "snacgi._reqmore", "get");
+
+	return get ? PyObject_CallFunction(get, "Os", self, (const char *)name) : NULL;
+}
+
+/* The rule that took the request, as the core reads it; None: none did. */
+static PyObject *
+get_pattern(PyObject *self, void *arg SN_UNUSED)
+{
+	const struct sn_endpoint *ep = REQ(self)->endpoint;
+
+	if (!ep)
+		Py_RETURN_NONE;
+	return PyUnicode_DecodeUTF8(ep->rule, (Py_ssize_t)strlen(ep->rule), "replace");
+}
+
 PyMethodDef sn_request_methods[] = {
 	{ "get_data", (PyCFunction)(void (*)(void))method_get_data, METH_VARARGS | METH_KEYWORDS,
 	  "get_data(cache=True, as_text=False): the body's bytes, or text (UTF-8)." },
@@ -531,6 +552,8 @@ PyMethodDef sn_request_methods[] = {
 	{ "__reduce__", method_reduce, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };
+
+#define MORE_OF(name, doc) { name, get_more, NULL, doc, SN_KW(name) }
 
 PyGetSetDef sn_request_getset[] = {
 	{ "method", get_method, NULL, "The method: 'GET'.", NULL },
@@ -561,6 +584,36 @@ PyGetSetDef sn_request_getset[] = {
 	{ "stream", sn_request_stream, NULL, "The body as a binary file; on routes with stream=True while it\n"
 	                                     "arrives (awaited in async handlers).", NULL },
 	{ "json", get_json, NULL, "get_json(): the JSON body, as Flask has it.", NULL },
+	MORE_OF("endpoint", "The route's endpoint; None: no route took the request."),
+	MORE_OF("url_rule", "The route, with rule, endpoint and methods; None: none took the request."),
+	MORE_OF("blueprint", "The name of the route's blueprint; None: it has none."),
+	MORE_OF("blueprints", "The names of that blueprint and of those around it."),
+	MORE_OF("base_url", "The URL without its query."),
+	MORE_OF("host_url", "Scheme and host: 'http://example.org/'."),
+	MORE_OF("url_root", "The URL of the application."),
+	MORE_OF("root_url", "The same as url_root."),
+	{ "root_path", sn_pyrequest_script_root, NULL, "The same as script_root.", NULL },
+	MORE_OF("full_path", "The path with '?' and the query."),
+	MORE_OF("is_secure", "True when the scheme is https."),
+	MORE_OF("values", "args, and form of POST, PUT and PATCH, as one MultiDict."),
+	MORE_OF("authorization", "The Authorization header: type, username and password, token; None: none that is understood."),
+	MORE_OF("user_agent", "The User-Agent header: str() of it, or string."),
+	MORE_OF("referrer", "The Referer header, or None."),
+	MORE_OF("origin", "The Origin header, or None."),
+	MORE_OF("remote_user", "Whom the front server has let in; None: nobody."),
+	MORE_OF("mimetype_params", "The parameters of the Content-Type, a dict."),
+	MORE_OF("accept_mimetypes", "The Accept header: best_match(['application/json', 'text/html']) (Werkzeug's)."),
+	MORE_OF("accept_languages", "The Accept-Language header (Werkzeug's)."),
+	MORE_OF("accept_charsets", "The Accept-Charset header (Werkzeug's)."),
+	MORE_OF("accept_encodings", "The Accept-Encoding header (Werkzeug's)."),
+	MORE_OF("if_match", "The If-Match header (Werkzeug's ETags)."),
+	MORE_OF("if_none_match", "The If-None-Match header (Werkzeug's ETags)."),
+	MORE_OF("if_modified_since", "The date of that header, or None."),
+	MORE_OF("if_unmodified_since", "The date of that header, or None."),
+	MORE_OF("date", "The Date header, or None."),
+	MORE_OF("range", "The Range header (Werkzeug's), or None."),
+	MORE_OF("cache_control", "The Cache-Control header (Werkzeug's)."),
+	{ "_pattern", get_pattern, NULL, NULL, NULL },
 	{ "_prefix", sn_pyrequest_prefix, NULL, NULL, NULL },
 	{ "_mount", sn_pyrequest_mount, NULL, NULL, NULL },
 	{ "_allowed", get_allowed, NULL, NULL, NULL },

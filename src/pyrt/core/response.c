@@ -476,11 +476,11 @@ method_get_json(PyObject *obj, PyObject *arg SN_UNUSED)
 	return get_json(obj, NULL);
 }
 
-/* snacgi._helpers.`name`(self, ...). */
+/* module.name(self, ...). */
 static PyObject *
-with_self(PyObject **slot, const char *name, PyObject *obj, PyObject *args, PyObject *kwargs)
+with_self(PyObject **slot, const char *module, const char *name, PyObject *obj, PyObject *args, PyObject *kwargs)
 {
-	PyObject *f = sn_pycore_lazy(slot, "snacgi._helpers", name);
+	PyObject *f = sn_pycore_lazy(slot, module, name);
 	PyObject *self = f ? PyTuple_Pack(1, obj) : NULL;
 	PyObject *all = self ? PySequence_Concat(self, args) : NULL;
 	PyObject *result = all ? PyObject_Call(f, all, kwargs) : NULL;
@@ -495,7 +495,7 @@ method_set_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
 {
 	static PyObject *slot;
 
-	return with_self(&slot, "set_cookie", obj, args, kwargs);
+	return with_self(&slot, "snacgi._helpers", "set_cookie", obj, args, kwargs);
 }
 
 static PyObject *
@@ -503,8 +503,45 @@ method_delete_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
 {
 	static PyObject *slot;
 
-	return with_self(&slot, "delete_cookie", obj, args, kwargs);
+	return with_self(&slot, "snacgi._helpers", "delete_cookie", obj, args, kwargs);
 }
+
+/* What few handlers ask for: snacgi._respmore. */
+#define MORE(name) \
+	static PyObject * \
+	method_##name(PyObject *obj, PyObject *args, PyObject *kwargs) \
+	{ \
+		static PyObject *slot; \
+		return with_self(&slot, "snacgi._respmore", #name, obj, args, kwargs); \
+	}
+MORE(set_etag)
+MORE(get_etag)
+MORE(add_etag)
+MORE(make_conditional)
+MORE(iter_encoded)
+MORE(call_on_close)
+
+static PyObject *
+get_more(PyObject *obj, void *name)
+{
+	static PyObject *slot;
+	PyObject *get = sn_pycore_lazy(&slot, "snacgi._respmore", "get");
+
+	return get ? PyObject_CallFunction(get, "Os", obj, (const char *)name) : NULL;
+}
+
+static int
+set_more(PyObject *obj, PyObject *value, void *name)
+{
+	static PyObject *slot;
+	PyObject *put = sn_pycore_lazy(&slot, "snacgi._respmore", "put"), *done;
+
+	done = put ? PyObject_CallFunction(put, "OsO", obj, (const char *)name, value ? value : Py_None) : NULL;
+	Py_XDECREF(done);
+	return done ? 0 : -1;
+}
+
+#define WITH_KEYWORDS(name) (PyCFunction)(void (*)(void))method_##name, METH_VARARGS | METH_KEYWORDS
 
 static PyMethodDef response_methods[] = {
 	{ "get_data", (PyCFunction)(void (*)(void))method_get_data, METH_VARARGS | METH_KEYWORDS,
@@ -516,8 +553,17 @@ static PyMethodDef response_methods[] = {
 	{ "delete_cookie", (PyCFunction)(void (*)(void))method_delete_cookie, METH_VARARGS | METH_KEYWORDS,
 	  "delete_cookie(key, path='/', domain=None, ...): tells the client to forget it." },
 	{ "get_json", method_get_json, METH_NOARGS, "The body parsed as JSON." },
+	{ "set_etag", WITH_KEYWORDS(set_etag), "set_etag(etag, weak=False)" },
+	{ "get_etag", WITH_KEYWORDS(get_etag), "get_etag(): (the ETag, whether it is weak), or (None, None)." },
+	{ "add_etag", WITH_KEYWORDS(add_etag), "add_etag(overwrite=False, weak=False): by the body, unless there is one." },
+	{ "make_conditional", WITH_KEYWORDS(make_conditional),
+	  "make_conditional(request): 304 without a body when the client has it already. Returns self." },
+	{ "iter_encoded", WITH_KEYWORDS(iter_encoded), "The body's pieces, as bytes." },
+	{ "call_on_close", WITH_KEYWORDS(call_on_close), "call_on_close(func): func() when the answer is out." },
 	{ NULL, NULL, 0, NULL },
 };
+
+#define MORE_OF(name, doc) { name, get_more, set_more, doc, SN_KW(name) }
 
 static PyGetSetDef response_getset[] = {
 	{ "status_code", get_status_code, set_status, "The status: 200.", NULL },
@@ -531,6 +577,27 @@ static PyGetSetDef response_getset[] = {
 	{ "response", get_response, set_response, "What the body's pieces come from.", NULL },
 	{ "is_streamed", get_is_streamed, NULL, "True when the body comes in pieces, its length unknown.", NULL },
 	{ "json", get_json, NULL, "The body parsed as JSON.", NULL },
+	MORE_OF("location", "The Location header, or None."),
+	MORE_OF("content_encoding", "The Content-Encoding header, or None."),
+	MORE_OF("content_location", "The Content-Location header, or None."),
+	MORE_OF("accept_ranges", "The Accept-Ranges header, or None."),
+	MORE_OF("content_language", "The Content-Language header (Werkzeug's HeaderSet)."),
+	MORE_OF("allow", "The Allow header (Werkzeug's HeaderSet)."),
+	MORE_OF("vary", "The Vary header (Werkzeug's HeaderSet)."),
+	MORE_OF("age", "The Age header, a timedelta, or None."),
+	MORE_OF("date", "The Date header, a datetime, or None."),
+	MORE_OF("expires", "The Expires header, a datetime, or None."),
+	MORE_OF("last_modified", "The Last-Modified header, a datetime, or None."),
+	MORE_OF("retry_after", "The Retry-After header, a datetime, or None; may be set to seconds."),
+	MORE_OF("cache_control", "The Cache-Control header (Werkzeug's): cache_control.max_age = 60."),
+	MORE_OF("access_control_allow_origin", "That header, or None."),
+	MORE_OF("access_control_allow_credentials", "True when that header is set."),
+	MORE_OF("access_control_allow_headers", "That header (Werkzeug's HeaderSet)."),
+	MORE_OF("access_control_allow_methods", "That header (Werkzeug's HeaderSet)."),
+	MORE_OF("access_control_expose_headers", "That header (Werkzeug's HeaderSet)."),
+	MORE_OF("access_control_max_age", "That header, in seconds, or None."),
+	MORE_OF("is_json", "True when the Content-Type is JSON."),
+	MORE_OF("is_sequence", "True when the body is complete."),
 	{ "__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },
 };

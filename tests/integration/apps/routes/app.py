@@ -24,7 +24,8 @@ def pages(page):
 @get("/where")
 def where(request):
     return {"addr": request.remote_addr, "scheme": request.scheme, "host": request.host, "url": request.url,
-            "here": url_for("where"), "external": url_for("where", _external=True), "raw": request.environ.get("REMOTE_ADDR")}
+            "here": url_for("where"), "external": url_for("where", _external=True), "raw": request.environ.get("REMOTE_ADDR"),
+            "endpoint": request.endpoint, "root": request.url_root, "root_path": request.root_path}
 
 
 class Hex(BaseConverter):
