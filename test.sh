@@ -58,8 +58,7 @@ if [ -n "$sanitize" ]; then
 	export ASAN_OPTIONS UBSAN_OPTIONS
 fi
 if [ -n "$tsan" ]; then
-	# A thread that does not come back is left to the end of its process, by promise.
-	: "${TSAN_OPTIONS:=halt_on_error=1:report_thread_leaks=0:second_deadlock_stack=1:suppressions=$sn_top/tests/tsan.supp}"
+	: "${TSAN_OPTIONS:=halt_on_error=1:second_deadlock_stack=1:suppressions=$sn_top/tests/tsan.supp}"
 	export TSAN_OPTIONS
 fi
 if [ -n "$basic" ]; then
