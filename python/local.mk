@@ -6,6 +6,8 @@ dist_snacgipy_DATA = \
 	python/snacgi/_background.py \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
+	python/snacgi/_appcontext.py \
+	python/snacgi/_config.py \
 	python/snacgi/_convert.py \
 	python/snacgi/_dates.py \
 	python/snacgi/_describe.py \

@@ -57,8 +57,10 @@ from .exceptions import abort as abort
 if TYPE_CHECKING:
     from ._background import BackgroundTask as BackgroundTask
     from ._background import BackgroundTasks as BackgroundTasks
+    from ._globals import current_app as current_app
     from ._globals import current_request as current_request
     from ._globals import g as g
+    from ._globals import has_request_context as has_request_context
     from ._globals import request as request
     from ._json import json_default as json_default
     from ._json import json_dumps as json_dumps
@@ -103,6 +105,7 @@ __all__ = [
     "abort",
     "after_request",
     "before_request",
+    "current_app",
     "current_request",
     "delete",
     "enable_docs",
@@ -110,6 +113,7 @@ __all__ = [
     "exceptions",
     "g",
     "get",
+    "has_request_context",
     "json_default",
     "json_dumps",
     "jsonify",
@@ -141,9 +145,11 @@ _LATER = {
     "BuildError": "_url",
     "SSEMessage": "_sse",
     "SSEResponse": "_sse",
+    "current_app": "_globals",
     "current_request": "_globals",
     "enable_docs": "_openapi",
     "g": "_globals",
+    "has_request_context": "_globals",
     "json_default": "_json",
     "json_dumps": "_json",
     "jsonify": "_helpers",
@@ -157,6 +163,17 @@ _LATER = {
     "url_for": "_url",
 }
 
+#: Flask's names that are not here, with what does it instead: an ImportError says more than "cannot import name".
+_NOT_HERE = {
+    "Flask": "write `from snacgi import App as Flask`",
+    "render_template": "Jinja2 works as it is, and the text that a template makes is a result",
+    "render_template_string": "Jinja2 works as it is, and the text that a template makes is a result",
+    "session": "sign a cookie with itsdangerous, or keep what belongs to a session in your database",
+    "flash": "there are no sessions to keep the messages in",
+    "after_this_request": "use after_request(), or make_response() in the handler",
+    "Depends": "call the function, or use before_request() and g",
+}
+
 
 def __getattr__(name: str) -> Any:
     # Who asks for g and its like has the context variable set for every request from then on;
@@ -168,4 +185,6 @@ def __getattr__(name: str) -> Any:
             importlib.import_module("snacgi._globals")
         value = globals()[name] = getattr(importlib.import_module("snacgi." + _LATER[name]), name)
         return value
+    if name in _NOT_HERE:
+        raise ImportError(f"snacgi has no {name}: {_NOT_HERE[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,9 +36,9 @@ def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
     if route.defaults:
         call = _with_defaults(call, route.defaults)
     if scopes:
-        return _Pipeline(call, route.name, route.is_async, scopes, propagate, route.endpoint).callable()
+        return _Pipeline(call, route.name, route.is_async, scopes, propagate).callable()
     if "snacgi._globals" in sys.modules:
-        return _with_request(call, route.is_async, route.endpoint)
+        return _with_request(call, route.is_async)
     return call
 
 
@@ -118,7 +118,7 @@ def bind_missing(propagate: bool = False) -> Optional[Callable[[Request], Any]]:
     """What answers a request that no route takes, where the application has hooks; else None."""
     if not app_scope:
         return None
-    return _Pipeline(missing, "snacgi", False, (app_scope,), propagate, "").callable()
+    return _Pipeline(missing, "snacgi", False, (app_scope,), propagate).callable()
 
 
 def missing(request: Request) -> Any:
@@ -133,17 +133,15 @@ def missing(request: Request) -> Any:
     raise MethodNotAllowed(allowed.split(", "), "this path does not take that method")
 
 
-def _with_request(handler: Callable[..., Any], asynchronous: bool, endpoint: str) -> Callable[..., Any]:
+def _with_request(handler: Callable[..., Any], asynchronous: bool) -> Callable[..., Any]:
     from ._globals import enter
 
     def call(request: Request, *pool: Any) -> Any:
         enter(request)
-        request._endpoint = endpoint
         return handler(request, *pool)
 
     async def call_async(request: Request, *pool: Any) -> Any:
         enter(request)
-        request._endpoint = endpoint
         return await handler(request, *pool)
 
     return call_async if asynchronous else call
@@ -212,7 +210,7 @@ class _Pipeline:
     """before_request, the handler, after_request, teardown_request, and errors."""
 
     def __init__(self, handler: Callable[..., Any], name: str, asynchronous: bool, scopes: tuple[Scope, ...],
-                 propagate: bool, endpoint: str) -> None:
+                 propagate: bool) -> None:
         from ._globals import enter
 
         def ready(functions: Sequence[Callable[..., Any]]) -> list[tuple[Callable[..., Awaitable[Any]], str]]:
@@ -220,7 +218,7 @@ class _Pipeline:
 
         outer_first = scopes[::-1]
         self.enter = enter
-        self.handler, self.name, self.endpoint = handler, name, endpoint
+        self.handler, self.name = handler, name
         self.asynchronous, self.propagate, self.scopes = asynchronous, propagate, scopes
         self.before = [(_callable_from(f, asynchronous), _name_of(f), takes(f)[0] > 0)
                        for scope in outer_first for f in scope.before]
@@ -239,7 +237,6 @@ class _Pipeline:
 
     async def run(self, request: Request, *pool: Any) -> Any:
         self.enter(request)
-        request._endpoint = self.endpoint
         failure: Optional[BaseException] = None
         streams = False
         try:

@@ -5,13 +5,19 @@ name and a prefix, and an object to hang an application's routes on."""
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import weakref
 from abc import ABC, abstractmethod
-from typing import Any, Callable, Iterable, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Union
 
 from . import _hooks, _life, _routing
+from ._config import Config
 from ._hooks import Function, Scope, app_scope
 from ._routing import Handler
+
+if TYPE_CHECKING:
+    from ._appcontext import Context
 
 #: For `snacgi check`: those that nobody has registered.
 known: weakref.WeakSet[Blueprint] = weakref.WeakSet()
@@ -188,6 +194,29 @@ def register_blueprint(blueprint: Blueprint, *, url_prefix: Optional[str] = None
 _ABOUT = ("title", "version", "description", "openapi_url", "docs_url", "servers")
 
 
+#: What current_app stands for.
+last_app: Optional[App] = None
+
+
+def _place_of(import_name: str) -> str:
+    # The directory of the module, which configuration files are relative to.
+    file: Optional[str] = getattr(sys.modules.get(import_name), "__file__", None)
+    return os.path.dirname(os.path.abspath(file)) if file else os.getcwd()
+
+
+class _FromConfig:
+    """An attribute that is an entry of app.config."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def __get__(self, app: Optional[App], owner: Any = None) -> Any:
+        return self if app is None else app.config[self.key]
+
+    def __set__(self, app: App, value: Any) -> None:
+        app.config[self.key] = value
+
+
 class App(_Routes):
     """An object to hang routes and hooks on, for those who are used to one.
 
@@ -209,7 +238,10 @@ class App(_Routes):
         from . import _globals as _  # Flask's users have the request at hand everywhere
 
         self.import_name = self.name = import_name
-        self.config: dict[str, Any] = {}
+        self.root_path = _place_of(import_name)
+        self.config = Config(self.root_path, {"DEBUG": False, "TESTING": False, "SECRET_KEY": None})
+        global last_app
+        last_app = self
         self.logger = logging.getLogger(import_name)
         if openapi:
             from ._openapi import enable_docs
@@ -223,10 +255,14 @@ class App(_Routes):
         """As snacgi.route()."""
         return _routing.route(rule, **options)
 
+    debug = _FromConfig("DEBUG")
+    testing = _FromConfig("TESTING")
+    secret_key = _FromConfig("SECRET_KEY")
     url_map = _routing.url_map
     before_request = staticmethod(_hooks.before_request)
     after_request = staticmethod(_hooks.after_request)
     teardown_request = staticmethod(_hooks.teardown_request)
+    teardown_appcontext = staticmethod(_hooks.teardown_request)
     errorhandler = staticmethod(_hooks.errorhandler)
     register_error_handler = staticmethod(_hooks.register_error_handler)
     register_blueprint = staticmethod(register_blueprint)
@@ -246,6 +282,19 @@ class App(_Routes):
         from .testing import TestClient
 
         return TestClient(**options)
+
+    def app_context(self) -> Context:
+        """``with app.app_context():`` g is there, for scripts and tests."""
+        from ._appcontext import app_context
+
+        return app_context(self)
+
+    def test_request_context(self, path: str = "/", *, method: str = "GET", query_string: Any = "", data: Any = None,
+                             json: Any = None, headers: Any = None, base_url: Optional[str] = None) -> Context:
+        """``with app.test_request_context("/x?a=1"):`` that is the current request; no handler is called."""
+        from ._appcontext import test_request_context
+
+        return test_request_context(self, path, method, query_string, data, json, headers, base_url)
 
     def run(self, *args: Any, **options: Any) -> NoReturn:
         """Not here: the server runs the application."""

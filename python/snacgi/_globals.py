@@ -17,6 +17,7 @@ from _snacgi import Request
 _request: ContextVar[Request] = ContextVar("snacgi.request")
 
 enter = _request.set
+leave = _request.reset
 
 _OUTSIDE = (
     "no request is being answered here: current_request and g are for handlers, hooks, and what they"
@@ -34,6 +35,39 @@ def _now() -> Request:
 def now_or_none() -> Optional[Request]:
     """The request that is being answered here."""
     return _request.get(None)
+
+
+def has_request_context() -> bool:
+    """True while a request is being answered here, or within app.test_request_context()."""
+    request = now_or_none()
+    return request is not None and "_no_request" not in request.__dict__
+
+
+class _CurrentApp:
+    """Stands for the App that was made last (Flask's `current_app`)."""
+
+    __slots__ = ()
+
+    def _get_current_object(self) -> Any:
+        from . import _blueprint
+
+        if _blueprint.last_app is None:
+            raise RuntimeError("there is no App: current_app stands for the one that App(__name__) makes")
+        return _blueprint.last_app
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._get_current_object(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._get_current_object(), name, value)
+
+    def __bool__(self) -> bool:
+        from . import _blueprint
+
+        return _blueprint.last_app is not None
+
+    def __repr__(self) -> str:
+        return repr(self._get_current_object()) if self else "<no App>"
 
 
 class _CurrentRequest:
@@ -121,3 +155,4 @@ else:
     current_request = _CurrentRequest()
 request = current_request  # Flask's name
 g: Any = _G()
+current_app: Any = _CurrentApp()

@@ -93,7 +93,7 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
     for a value that the rule's converter would not take.
     """
     if endpoint.startswith("."):
-        own: str = getattr(_request_for("'.'"), "_endpoint", "")
+        own = _request_for("'.'").endpoint or ""
         endpoint = own.rpartition(".")[0] + endpoint if "." in own else endpoint[1:]
     values = {name: value for name, value in values.items() if value is not None}
     url, wanted = _choose(endpoint, _method, values)

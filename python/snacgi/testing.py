@@ -159,6 +159,13 @@ class _Table:
         self.missing: Callable[..., Any] = bind_missing(propagate) or missing
 
 
+def find_route(request: Request) -> Optional[_routing.Route]:
+    """The route that takes `request`, whose path_params are set then; private."""
+    table = _Table(False)
+    found = table.matcher.match(request)
+    return None if found is None else table.made_of[found]
+
+
 class TestClient:
     """Requests to the routes that have been registered in this process.
 

@@ -88,6 +88,27 @@ def application(client: TestClient) -> None:
         assert hasattr(app, name), name
 
 
+@row("configuration of its own")
+def configuration(client: TestClient) -> None:
+    os.environ["FLASK_PAGE__SIZE"] = "5"
+    app = snacgi.App(__name__)
+    assert app.config.from_prefixed_env() and app.config["PAGE"] == {"SIZE": 5}
+    del os.environ["FLASK_PAGE__SIZE"]
+
+
+@row("the application elsewhere")
+def elsewhere(client: TestClient) -> None:
+    snacgi.App(__name__).config["X"] = "x"
+    assert ask(client, lambda: snacgi.current_app.config["X"]).text == "x"
+
+
+@row("outside of requests")
+def outside(client: TestClient) -> None:
+    with snacgi.App(__name__).app_context():
+        g.x = 1
+        assert g.x == 1 and not snacgi.has_request_context()
+
+
 @row("route")
 def routes(client: TestClient) -> None:
     route("/x", methods=["POST"])(lambda: "route")

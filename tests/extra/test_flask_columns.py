@@ -9,6 +9,7 @@ import decimal
 import enum
 import io
 import json
+import os
 import re
 import sys
 import uuid
@@ -71,6 +72,26 @@ def application(app):
     assert isinstance(Flask(__name__), flask.Flask)
     for name in ("route", "before_request", "after_request", "teardown_request", "errorhandler", "register_blueprint", "add_url_rule", "config"):
         assert hasattr(app, name), name
+
+
+@row("configuration of its own")
+def configuration(app):
+    os.environ["FLASK_PAGE__SIZE"] = "5"
+    assert app.config.from_prefixed_env() and app.config["PAGE"] == {"SIZE": 5}
+    del os.environ["FLASK_PAGE__SIZE"]
+
+
+@row("the application elsewhere")
+def elsewhere(app):
+    app.config["X"] = "x"
+    assert ask(app, lambda: flask.current_app.config["X"]).text == "x"
+
+
+@row("outside of requests")
+def outside(app):
+    with app.app_context():
+        g.x = 1
+        assert g.x == 1 and not flask.has_request_context()
 
 
 @row("route")

@@ -4,7 +4,7 @@ dist_check_SCRIPTS += tests/python/run
 EXTRA_DIST += \
 	tests/python/conftest.py \
 	tests/python/mypy.ini \
-	tests/python/test_answer.py \
+	tests/python/test_answer.py tests/python/test_app.py \
 	tests/python/test_bad_input.py \
 	tests/python/ported.py tests/python/test_ported.py \
 	tests/python/test_blueprint.py \

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
 """An ordinary Flask application that answers JSON. Its import line was
-from flask import Blueprint, Flask, abort, g, jsonify, make_response, redirect, request, url_for
+from flask import Blueprint, Flask, abort, current_app, g, jsonify, make_response, redirect, request, url_for
 """
 
-from snacgi import App as Flask, Blueprint, abort, g, jsonify, make_response, redirect, request, url_for
+from snacgi import App as Flask, Blueprint, abort, current_app, g, jsonify, make_response, redirect, request, url_for
 
 app = Flask(__name__)
-app.config["PAGE"] = 2
+app.config.from_mapping(PAGE=2, NAME="notes")
+
+with app.app_context():
+    g.made = current_app.config["NAME"]
+    app.config["MADE"] = g.made + "!"
+
+ended = []
 
 notes = {1: {"id": 1, "text": "first"}, 2: {"id": 2, "text": "second"}, 3: {"id": 3, "text": "third"}}
 
@@ -20,6 +26,29 @@ def load_user():
 def add_header(response):
     response.headers["X-User"] = g.user
     return response
+
+
+@app.teardown_appcontext
+def end(exc):
+    ended.append(g.get("user", "setup"))
+
+
+@app.route("/about")
+def about():
+    response = jsonify(made=current_app.config["MADE"], endpoint=request.endpoint, base=request.base_url, root=request.url_root,
+                       path=request.full_path, x=request.values.getlist("x"), agent=str(request.user_agent),
+                       kind=request.accept_mimetypes.best_match(["text/html", "application/json"]))
+    response.cache_control.max_age = 60
+    response.set_etag("v1")
+    return response.make_conditional(request)
+
+
+@app.route("/private")
+def private():
+    auth = request.authorization
+    if auth is None or auth.type != "basic" or auth.password != "sesame":
+        abort(401)
+    return {"hello": auth.username}
 
 
 @app.errorhandler(404)

@@ -36,6 +36,15 @@ def behaves(client):
         assert missing.status_code == 404 and missing.json == {"error": "not found", "path": path}
         assert missing.headers["X-User"] == "anonymous"
     assert client.delete("/notes/").status_code == 405
+    asked = {"Accept": "application/json, text/html;q=0.5", "User-Agent": "me"}
+    about = client.get("/about?x=1&x=2", headers=asked)
+    assert about.json == {"made": "notes!", "endpoint": "about", "base": "http://localhost/about", "root": "http://localhost/",
+                          "path": "/about?x=1&x=2", "x": ["1", "2"], "agent": "me", "kind": "application/json"}
+    assert about.headers["Cache-Control"] == "max-age=60" and about.headers["ETag"] == '"v1"'
+    again = client.get("/about", headers={"If-None-Match": '"v1"'})
+    assert again.status_code == 304 and again.data == b""
+    assert client.get("/private").status_code == 401
+    assert client.get("/private", headers={"Authorization": "Basic YWRhOnNlc2FtZQ=="}).json == {"hello": "ada"}
 
 
 def test_ported(client):

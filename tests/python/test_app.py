@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""App: its configuration, current_app, and contexts outside of requests, as in Flask."""
+
+import json
+import types
+
+import pytest
+
+import snacgi
+from snacgi import App, Blueprint, abort, current_app, g, get, has_request_context, register_blueprint, request, url_for
+
+
+@pytest.fixture
+def app(scope):
+    return App(__name__)
+
+
+def test_config(app, tmp_path, monkeypatch):
+    config = app.config
+    assert dict(config) == {"DEBUG": False, "TESTING": False, "SECRET_KEY": None}
+    assert (app.debug, app.testing, app.secret_key, app.root_path) == (False, False, None, __file__.rpartition("/")[0])
+    app.secret_key = "s"
+    app.testing = True
+    assert config["SECRET_KEY"] == "s" and config["TESTING"]
+    assert config.from_mapping({"A": 1, "b": 2}, C=3, d=4) and (config["A"], config["C"]) == (1, 3) and "b" not in config and "d" not in config
+
+    class Settings:
+        A = 5
+        lower = 6
+
+    config.from_object(Settings)
+    monkeypatch.setitem(__import__("sys").modules, "some_settings", types.SimpleNamespace(E=7, Settings=Settings))
+    config.from_object("some_settings")
+    assert (config["A"], config["E"]) == (5, 7)
+    with pytest.raises(ImportError):
+        config.from_object("no_such_settings")
+
+    config.root_path = str(tmp_path)
+    (tmp_path / "c.py").write_text("F = __file__\nlower = 1\n")
+    (tmp_path / "c.json").write_text('{"G": 8, "h": 9}')
+    assert config.from_pyfile("c.py") and config["F"] == str(tmp_path / "c.py")
+    assert config.from_file("c.json", json.load) and config["G"] == 8 and "h" not in config
+    assert not config.from_pyfile("none.py", silent=True) and not config.from_file("none.json", json.load, silent=True)
+    with pytest.raises(FileNotFoundError):
+        config.from_pyfile("none.py")
+    monkeypatch.setenv("SETTINGS", "c.py")
+    config.pop("F")
+    assert config.from_envvar("SETTINGS") and "F" in config and not config.from_envvar("NO_SETTINGS", silent=True)
+    with pytest.raises(RuntimeError, match="NO_SETTINGS"):
+        config.from_envvar("NO_SETTINGS")
+    for name, value in (("MY_N", "5"), ("MY_TEXT", "x y"), ("MY_DB__host", '"h"'), ("MY_DB__PORT", "1")):
+        monkeypatch.setenv(name, value)
+    assert config.from_prefixed_env("MY")
+    assert (config["N"], config["TEXT"], config["DB"]) == (5, "x y", {"host": "h", "PORT": 1})
+    config.from_mapping(MAIL_HOST="m", MAIL_PORT=2)
+    assert config.get_namespace("MAIL_") == {"host": "m", "port": 2}
+    assert config.get_namespace("MAIL_", lowercase=False, trim_namespace=False) == {"MAIL_HOST": "m", "MAIL_PORT": 2}
+
+
+def test_current_app(client):
+    app = App("first")
+    notes = Blueprint("notes", __name__)
+    app.config["PAGE"] = 5
+    notes.get("/page")(lambda: [current_app.config["PAGE"], current_app.name])
+    register_blueprint(notes)
+    assert client.get("/page").json == [5, "first"]
+    assert App("second") and current_app.name == "second" and bool(current_app) and "second" in repr(current_app)
+    current_app.debug = True
+    assert current_app.config["DEBUG"]
+
+
+def test_app_context(app):
+    seen = []
+    app.teardown_appcontext(lambda exc: seen.append((g.get("db"), type(exc).__name__)))
+
+    @app.teardown_request
+    async def later(exc):
+        seen.append("async")
+
+    with app.app_context():
+        g.db = "open"
+        assert not has_request_context()
+        with app.app_context():
+            assert "db" not in g
+    assert seen == ["async", (None, "NoneType"), "async", ("open", "NoneType")]
+    with pytest.raises(KeyError), app.app_context():
+        raise KeyError("x")
+    assert seen[-1] == (None, "KeyError")
+    with pytest.raises(RuntimeError, match="no request is being answered"):
+        g.db
+
+
+def test_teardown_that_fails_is_logged(app, caplog):
+    app.teardown_appcontext(lambda exc: abort(500))
+    with app.app_context():
+        pass
+    assert "(teardown_request) failed" in caplog.text
+
+
+def test_test_request_context(app):
+    called = []
+    app.before_request(lambda: called.append("hook"))
+    notes = Blueprint("notes", __name__, url_prefix="/notes")
+    notes.post("/<int:n>")(lambda n: called.append(n))
+    notes.get("/<int:n>")(lambda n: called.append(n))
+    app.register_blueprint(notes)
+    with app.test_request_context("/notes/5?a=1", method="POST", json={"b": 2}, headers={"X-A": "c"}, base_url="https://example.org"):
+        assert has_request_context() and request.args["a"] == "1" and request.json == {"b": 2} and request.headers["X-A"] == "c"
+        assert (request.endpoint, request.blueprint, request.view_args) == ("notes.<lambda>", "notes", {"n": 5})
+        assert request.url == "https://example.org/notes/5?a=1"
+        assert url_for(".<lambda>", n=6, _external=True) == "https://example.org/notes/6"
+    with app.test_request_context("/nowhere", data={"x": "y"}, method="post"):
+        assert request.endpoint is None and request.form["x"] == "y"
+    assert not has_request_context() and called == []
+
+
+@pytest.mark.parametrize("name", ["Flask", "render_template", "session", "Depends"])
+def test_names_that_are_not_here(name):
+    with pytest.raises(ImportError, match=f"snacgi has no {name}: "):
+        getattr(snacgi, name)
+    with pytest.raises(AttributeError):
+        snacgi.no_such_name
+
+
+def test_handlers_see_has_request_context(client):
+    get("/x")(lambda: [has_request_context()])
+    assert client.get("/x").json == [True]
