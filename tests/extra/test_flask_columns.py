@@ -276,6 +276,11 @@ def proxies(app):
     assert ask(app, lambda: request.remote_addr, headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"}).text == "192.0.2.2"
 
 
+@row("mounted at a path")
+def mounted(app):
+    assert ask(app, lambda: f"{request.script_root} {request.path}", environ_overrides={"SCRIPT_NAME": "/app"}).text == "/app /x"
+
+
 @row("per request storage")
 def storage(app):
     @app.before_request
