@@ -7,7 +7,7 @@ dist_template_DATA = \
 	deploy/templates/apache-minimal deploy/templates/apache-scgi \
 	deploy/templates/apache-scgi-minimal \
 	deploy/templates/caddy deploy/templates/caddy-minimal \
-	deploy/templates/container deploy/templates/systemd \
+	deploy/templates/container deploy/templates/container-minimal deploy/templates/systemd \
 	deploy/templates/systemd-minimal deploy/templates/systemd-socket \
 	deploy/templates/haproxy deploy/templates/haproxy-minimal \
 	deploy/templates/lighttpd deploy/templates/lighttpd-minimal \
@@ -44,4 +44,4 @@ examplesdir = $(docdir)/examples
 dist_examples_DATA = deploy/snacgi.conf
 
 EXTRA_DIST += deploy/container/steps
-dist_noinst_DATA += deploy/container/Dockerfile deploy/container/README.md deploy/container/snacgi.conf
+dist_noinst_DATA += deploy/container/Dockerfile deploy/container/README.md deploy/container/minimal.Dockerfile deploy/container/snacgi.conf

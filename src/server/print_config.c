@@ -63,6 +63,7 @@ static const struct target {
 	{ "systemd-minimal", NULL, NULL },
 	{ "systemd-socket", NULL, NULL },
 	{ "container", NULL, NULL },
+	{ "container-minimal", NULL, NULL },
 };
 
 struct job {
@@ -347,7 +348,7 @@ static int
 fill_units(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
 {
 	job->units = (struct sn_print_units){ .conf = job->conf,
-		                              .container = strcmp(job->target->name, "container") == 0 };
+		                              .container = strncmp(job->target->name, "container", 9) == 0 };
 	int rc = sn_print_units_check(&job->units, why);
 	if (rc < 0)
 		return rc;

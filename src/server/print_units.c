@@ -167,18 +167,28 @@ add_venv(struct sn_buf *out, const struct sn_conf *c, bool build)
 	return sn_buf_addf(out, "\nCOPY --from=build %s %s", venv, venv);
 }
 
+/* Modules are built for what the image has, which nobody here knows how to. */
+static int
+add_modules(struct sn_buf *out, const struct sn_conf *c, bool staged)
+{
+	int rc = 0;
+	for (size_t i = 0; c->file && rc == 0 && i < c->native.modules.n; i++) {
+		const char *file = c->native.modules.item[i];
+		rc = staged ? sn_buf_addf(out, "\n# Build it in the first stage; then:\nCOPY --from=build %s %s", file, file)
+		            : sn_buf_addf(out, "\n# Here %s is to be built.", file);
+	}
+	return rc;
+}
+
 static int
 add_application(struct sn_buf *out, const struct sn_conf *c)
 {
-	int rc = add_venv(out, c, false);
-	if (rc == 0 && !c->file)
+	int rc = 0;
+	if (!c->file)
 		return sn_buf_adds(out, "\nCOPY --from=app python /opt/app/python"
 		                   "\nCOPY deploy/container/snacgi.conf " IMAGE_CONF);
-	if (rc == 0 && *c->python.dir)
+	if (*c->python.dir)
 		rc = sn_buf_addf(out, "\nCOPY --from=app %s %s", beside(c, c->python.dir), c->python.dir);
-	for (size_t i = 0; rc == 0 && i < c->native.modules.n; i++)
-		rc = sn_buf_addf(out, "\n# Build it in the first stage, for what this image has; then:"
-		                 "\nCOPY --from=build %s %s", c->native.modules.item[i], c->native.modules.item[i]);
 	return rc < 0 ? rc : sn_buf_addf(out, "\nCOPY --from=app %s %s", beside(c, c->file), c->file);
 }
 
@@ -248,6 +258,12 @@ sn_print_units_value(struct sn_buf *out, const struct sn_print_units *u, const c
 		                 u->listen && strcmp(u->listen->path, "fastcgi") != 0 ? u->listen->path : "snacgi");
 	else if (strcmp(name, "MAKE_VENV") == 0)
 		rc = add_venv(out, c, true);
+	else if (strcmp(name, "COPY_VENV") == 0)
+		rc = add_venv(out, c, false);
+	else if (strcmp(name, "MAKE_MODULES") == 0)
+		rc = add_modules(out, c, false);
+	else if (strcmp(name, "COPY_MODULES") == 0)
+		rc = add_modules(out, c, true);
 	else if (strcmp(name, "APPLICATION") == 0)
 		rc = add_application(out, c);
 	else if (strcmp(name, "ACCOUNT") == 0)

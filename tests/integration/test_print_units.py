@@ -107,6 +107,19 @@ def test_container(tmp: Path) -> None:
         assert word not in bare, (word, bare)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_minimal_container(tmp: Path, own: bool) -> None:
+    """Its instructions are those of the longer one, which make check-container does, in that order."""
+    (tmp / "code").mkdir()
+    conf = {**OWN, "python": {"dir": "code", "venv": "/srv/venv"}} if own else None
+    short, whole = ([line for line in printed(tmp, name, conf).splitlines() if not line.startswith("#")] for name in ("container-minimal", "container"))
+    assert short[0] + " AS build" == whole[0]
+    assert len(short) > 8 and not [line for line in short[1:] if line not in whole]
+    assert "RUN steps venv /src/requirements.lock /srv/venv" in short or not own
+    first = [line for line in short[1:] if line != "COPY . /src"]
+    assert first == sorted(first, key=whole.index)
+
+
 @pytest.mark.parametrize("name,conf,word", [
     ("systemd", {"listen": [{"address": "unix:/srv/s.sock"}]}, "unix:/run/snacgi/snacgi.sock"),
     ("systemd", {"listen": [{"address": "unix:/run/s.sock"}]}, "directory of its own below /run"),
