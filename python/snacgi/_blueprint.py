@@ -11,6 +11,8 @@ import weakref
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Union
 
+from _snacgi import Response
+
 from . import _hooks, _life, _routing
 from ._config import Config
 from ._hooks import Function, Scope, app_scope
@@ -262,6 +264,7 @@ class App(_Routes):
     before_request = staticmethod(_hooks.before_request)
     after_request = staticmethod(_hooks.after_request)
     teardown_request = staticmethod(_hooks.teardown_request)
+    response_class = Response
     teardown_appcontext = staticmethod(_hooks.teardown_request)
     errorhandler = staticmethod(_hooks.errorhandler)
     register_error_handler = staticmethod(_hooks.register_error_handler)
@@ -276,6 +279,12 @@ class App(_Routes):
         from ._url import url_for
 
         return url_for(endpoint, **values)
+
+    def make_response(self, rv: Any) -> Response:
+        """The Response that a handler's result becomes."""
+        from ._helpers import make_response
+
+        return make_response(rv)
 
     def test_client(self, **options: Any) -> Any:
         """A snacgi.testing.TestClient."""

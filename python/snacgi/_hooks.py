@@ -116,13 +116,29 @@ def _of_werkzeug(cls: type[BaseException]) -> Any:
     return base if base is not None and issubclass(cls, base) else None
 
 
+def _like_of(code: Optional[int]) -> list[type]:
+    # Werkzeug's classes for that status, when it has been imported: who has a handler for one of them means
+    # what abort() raises as well.
+    theirs: Any = sys.modules.get("werkzeug.exceptions")
+    if theirs is None:
+        return []
+    cls = theirs.default_exceptions.get(code, theirs.HTTPException)
+    return [one for one in cls.__mro__ if issubclass(one, theirs.HTTPException)]
+
+
 def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optional[tuple[Callable[..., Any], BaseException]]:
     """The handler for `exc`, and what it gets: by status before by class, the blueprint's before the
     application's, the nearest class first. One of Werkzeug's is of its own classes, and then of those of the
-    answer that it stands for, which handlers for these get."""
+    answer that it stands for, which handlers for these get; one of ours is of its own, and then of Werkzeug's
+    that have its status. None for what abort(Response) raises: that is the answer."""
     answer = exceptions.answer_of(exc)
+    if answer is not None and answer.response is not None and getattr(exc, "code", None) is None:
+        return None
     line: list[tuple[type, BaseException]] = [(cls, exc) for cls in type(exc).__mro__]
-    if answer is not None and answer is not exc:
+    if answer is exc:
+        at = type(exc).__mro__.index(HTTPException) + 1
+        line[at:at] = [(cls, exc) for cls in _like_of(answer.code)]
+    elif answer is not None:
         at = type(exc).__mro__.index(_of_werkzeug(type(exc))) + 1
         line[at:at] = [(cls, answer) for cls in type(answer).__mro__ if issubclass(cls, HTTPException)]
     code = (answer.code or getattr(exc, "code", None)) if answer is not None else None

@@ -5,6 +5,7 @@ values instead of text. Private: the core calls what is here when a handler asks
 from __future__ import annotations
 
 import hashlib
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
@@ -133,6 +134,16 @@ def get(response: Response, name: str) -> Any:
 
 def put(response: Response, name: str, value: Any) -> None:
     _PROPERTIES[name][1](response, value)
+
+
+def adopt(value: Any) -> Optional[Response]:
+    """A Response of Werkzeug's as one of ours; None: it is none."""
+    wrappers = sys.modules.get("werkzeug.wrappers")
+    if wrappers is None or not isinstance(value, wrappers.Response):
+        return None
+    body = value.iter_encoded() if value.is_streamed else value.get_data()
+    headers = [pair for pair in value.headers.to_wsgi_list() if value.is_streamed or pair[0] != "Content-Length"]
+    return Response(body, value.status, headers)
 
 
 # ---- methods ------------------------------------------------------------------------

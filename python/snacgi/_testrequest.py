@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json as _json
 import mimetypes
 import os
@@ -72,8 +73,19 @@ def multipart(fields: Iterable[tuple[str, Any]]) -> tuple[bytes, str]:
     return b"".join(parts), f"multipart/form-data; boundary={boundary}"
 
 
-def body_of(data: Any, json: Any, files: Any) -> tuple[bytes, Optional[str]]:
-    """(body, content type) for the client's arguments."""
+def basic_auth(username: str, password: str) -> str:
+    """An Authorization header."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def body_of(data: Any, json: Any, files: Any, content_type: Optional[str] = None) -> tuple[bytes, Optional[str]]:
+    """(body, content type) for the client's arguments. A multipart type needs no boundary: fields get one."""
+    multi = content_type is not None and content_type.startswith("multipart/") and "boundary=" not in content_type
+    body, kind = _body_of(data, json, files, multi)
+    return body, kind if multi and kind else content_type or kind
+
+
+def _body_of(data: Any, json: Any, files: Any, multi: bool) -> tuple[bytes, Optional[str]]:
     if json is not None:
         if data is not None or files is not None:
             raise TypeError("json goes without data and files")
@@ -89,7 +101,7 @@ def body_of(data: Any, json: Any, files: Any) -> tuple[bytes, Optional[str]]:
         return content.encode() if isinstance(content, str) else content, None
     fields = list(_flat(data))
     uploads = [(name, v if _is_file(v) else (v, name)) for name, v in _flat(files)]
-    if uploads or any(_is_file(value) for _, value in fields):
+    if uploads or (multi and fields) or any(_is_file(value) for _, value in fields):
         return multipart([*fields, *uploads])
     if fields:
         return urlencode(fields).encode(), "application/x-www-form-urlencoded"

@@ -33,7 +33,8 @@ from ._bind import bind, bind_missing, missing
 from ._life import needs_loop
 from ._liferun import Life
 from ._loop import new_loop
-from ._testrequest import CookieJar, body_of
+from ._newrequest import _pairs
+from ._testrequest import CookieJar, basic_auth, body_of
 from ._teststream import Pieces
 from .exceptions import answer_of
 
@@ -247,6 +248,8 @@ class TestClient:
         headers: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None,
         cookies: Optional[Mapping[str, str]] = None,
         content_type: Optional[str] = None,
+        auth: Optional[tuple[str, str]] = None,
+        base_url: Optional[str] = None,
         environ_overrides: Optional[Mapping[str, str]] = None,
         follow_redirects: bool = False,
     ) -> TestResponse:
@@ -255,12 +258,15 @@ class TestClient:
         query_string: str or a dict. data: bytes or str (sent as they are), or a dict: a
         form, whose values may be lists, and files: a stream or (stream, filename,
         content type). files: a dict of files only. json: sent as JSON. cookies: for this
-        request. environ_overrides: CGI parameters. follow_redirects: as a browser does.
+        request. auth: (username, password) as basic Authorization. base_url: in place of the
+        client's. environ_overrides: CGI parameters. follow_redirects: as a browser does.
         """
         # Not urljoin for a plain path: it would take out the ".." that a test may be about.
-        url = self.base_url.rstrip("/") + path if path[:1] == "/" else urljoin(self.base_url, path)
-        body, kind = body_of(data, json, files)
-        kind = content_type or kind
+        base = base_url or self.base_url
+        url = base.rstrip("/") + path if path[:1] == "/" else urljoin(base, path)
+        body, kind = body_of(data, json, files, content_type)
+        if auth is not None:
+            headers = [*_pairs(headers), ("Authorization", basic_auth(*auth))]
         history: list[TestResponse] = []
         while True:
             response = self._once(url, method.upper(), query_string, body, kind, headers, cookies, environ_overrides)
@@ -280,8 +286,7 @@ class TestClient:
     def _once(self, url: str, method: str, query: Any, body: bytes, kind: Optional[str], headers: Any,
               cookies: Optional[Mapping[str, str]], environ: Optional[Mapping[str, str]]) -> TestResponse:
         parts = urlsplit(url)
-        sent: list[tuple[str, Any]] = [*self.headers.items()]
-        sent += list(headers.items()) if hasattr(headers, "items") else list(headers or ())
+        sent: list[tuple[str, Any]] = [*self.headers.items(), *_pairs(headers)]
         if kind and not any(name.lower() == "content-type" for name, _ in sent):
             sent.append(("Content-Type", kind))
         jar = [self._jar.header(parts.hostname or "", parts.path or "/", parts.scheme == "https")]

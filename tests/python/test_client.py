@@ -272,3 +272,15 @@ def test_values_outlive_client_and_table(registry):
     del client
     registry.clear()
     assert request.path_params == {"rest": "a/b"}
+
+
+def test_auth_base_url_and_multipart(client):
+    @route("/x", methods=["GET", "POST"])
+    def show(request):
+        auth = request.authorization
+        return [request.url, auth and [auth.username, auth.password], request.mimetype, dict(request.form)]
+
+    assert client.get("/x", auth=("eve", "p:w"), headers={"X-A": "1"}).json == ["http://localhost/x", ["eve", "p:w"], "", {}]
+    assert client.get("/x", base_url="https://example.org:1/").json[0] == "https://example.org:1/x"
+    assert client.post("/x", data={"a": "b"}, content_type="multipart/form-data").json[2:] == ["multipart/form-data", {"a": "b"}]
+    assert client.post("/x", data=b"x", content_type="multipart/form-data").status_code == 400

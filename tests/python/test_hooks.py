@@ -153,6 +153,58 @@ def test_a_handler_for_exception_takes_everything(client):
     assert client.get("/nowhere").text == "NotFound"
 
 
+def test_a_handler_for_werkzeugs_class_takes_what_abort_raises(client):
+    """Flask's own examples have it so, and change and return what get_response() gives."""
+    from werkzeug import exceptions as theirs
+
+    @snacgi.errorhandler(theirs.HTTPException)
+    def generic(error):
+        response = error.get_response()
+        response.data = f"{error.code} {error.name}: {error.description}"
+        response.content_type = "text/plain"
+        response.headers["X-Seen"] = "1"
+        return response
+
+    @snacgi.errorhandler(theirs.Conflict)
+    def conflict(error):
+        return "conflict", 409
+
+    def raises(exc):
+        raise exc
+
+    get("/ours")(lambda: snacgi.abort(404, "nothing"))
+    get("/theirs")(lambda: theirs.abort(404, "nothing"))
+    get("/conflict")(lambda: snacgi.abort(409))
+    get("/own")(lambda: raises(Own()))
+    for path in ("/ours", "/theirs"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.text) == (404, "404 Not Found: nothing"), path
+        assert answer.headers["Content-Type"].startswith("text/plain") and answer.headers["X-Seen"] == "1"
+    assert client.get("/nowhere").text.startswith("404 Not Found: ")
+    assert (client.get("/conflict").text, client.get("/own").status_code) == ("conflict", 418)
+    get("/whole")(lambda: snacgi.abort(Response("as it is", 402)))
+    assert (client.get("/whole").status_code, client.get("/whole").text) == (402, "as it is")
+    snacgi.errorhandler(snacgi.exceptions.NotFound)(lambda error: ("ours", 404))
+    assert client.get("/ours").text == "ours"
+
+
+class Own(snacgi.HTTPException):
+    code = 418
+
+
+def test_responses_of_werkzeug(client):
+    from werkzeug.wrappers import Response as Theirs
+
+    get("/whole")(lambda: Theirs("text", 201, {"X-A": "1"}, mimetype="text/plain"))
+    get("/pieces")(lambda: (Theirs(iter(["a", "b"]), mimetype="text/csv"), 202))
+    get("/empty")(lambda: Theirs(status=304))
+    whole = client.get("/whole")
+    assert (whole.status_code, whole.text, whole.headers["X-A"], whole.headers["Content-Length"]) == (201, "text", "1", "4")
+    pieces = client.get("/pieces")
+    assert (pieces.status_code, pieces.mimetype, pieces.data) == (202, "text/csv", b"ab")
+    assert client.get("/empty").status_code == 304
+
+
 def test_errors_of_werkzeug(client):
     theirs = pytest.importorskip("werkzeug.exceptions")
 

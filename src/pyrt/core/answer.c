@@ -232,9 +232,22 @@ wrong_result(PyObject *value, const char *name)
 	return -1;
 }
 
+static int fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source);
+
+/* A Response of Werkzeug's, as its exceptions' get_response() makes: new reference, one of ours; None: it is
+ * none. */
+static PyObject *
+adopted(PyObject *value)
+{
+	static PyObject *slot;
+	PyObject *adopt = sn_pycore_lazy(&slot, "snacgi._respmore", "adopt");
+
+	return adopt ? PyObject_CallOneArg(adopt, value) : NULL;
+}
+
 /* numpy arrays, dataclasses and the like, which the JSON hook knows. */
 static int
-other_body(struct sn_response *res, PyObject *value, const char *name)
+other_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source)
 {
 	PyObject *hook = sn_answer_json_hook(), *stand_in;
 	int rc;
@@ -246,7 +259,12 @@ other_body(struct sn_response *res, PyObject *value, const char *name)
 		if (!PyErr_ExceptionMatches(PyExc_TypeError))
 			return -1;
 		PyErr_Clear();
-		return wrong_result(value, name);
+		stand_in = adopted(value);
+		if (!stand_in)
+			return -1;
+		rc = stand_in == Py_None ? wrong_result(value, name) : fill_body(res, stand_in, hidden, name, source);
+		Py_DECREF(stand_in);
+		return rc;
 	}
 	rc = json_body(res, stand_in);
 	Py_DECREF(stand_in);
@@ -344,7 +362,7 @@ fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char
 			return -1;
 		return stream_body(res, value, hidden, source);
 	}
-	return other_body(res, value, name);
+	return other_body(res, value, hidden, name, source);
 }
 
 static bool
