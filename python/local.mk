@@ -7,6 +7,7 @@ dist_snacgipy_DATA = \
 	python/snacgi/_bind.py \
 	python/snacgi/_blueprint.py \
 	python/snacgi/_appcontext.py \
+	python/snacgi/_appjson.py \
 	python/snacgi/_config.py \
 	python/snacgi/_convert.py \
 	python/snacgi/_dates.py \

@@ -20,6 +20,7 @@ from ._routing import Handler
 
 if TYPE_CHECKING:
     from ._appcontext import Context
+    from ._appjson import AppJSON
 
 #: For `snacgi check`: those that nobody has registered.
 known: weakref.WeakSet[Blueprint] = weakref.WeakSet()
@@ -279,6 +280,13 @@ class App(_Routes):
         from ._url import url_for
 
         return url_for(endpoint, **values)
+
+    @property
+    def json(self) -> AppJSON:
+        """dumps(), loads() and response(), by the server's JSON."""
+        from ._appjson import AppJSON
+
+        return AppJSON()
 
     def make_response(self, rv: Any) -> Response:
         """The Response that a handler's result becomes."""

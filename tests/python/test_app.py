@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """App: its configuration, current_app, and contexts outside of requests, as in Flask."""
 
+import datetime
 import json
 import types
 
@@ -125,3 +126,22 @@ def test_names_that_are_not_here(name):
 def test_handlers_see_has_request_context(client):
     get("/x")(lambda: [has_request_context()])
     assert client.get("/x").json == [True]
+
+
+def test_json(app, client, monkeypatch):
+    from snacgi import _json
+
+    monkeypatch.setattr(_json, "_own", [])
+    day = datetime.date(2026, 1, 2)
+    assert app.json.dumps({"b": day, "a": "ü"}) == '{"b":"2026-01-02","a":"ü"}' and app.json.loads("[1]") == [1]
+    assert app.json.dumps({"b": day, "a": 1}, sort_keys=True) == '{"a": 1, "b": "2026-01-02"}'
+    assert app.json.response(a=1).json == {"a": 1}
+    app.json.sort_keys = False
+    assert app.json.sort_keys is False
+    with pytest.raises(ValueError, match="json_dumps"):
+        app.json.sort_keys = True
+    with pytest.raises(AttributeError):
+        app.json.other = 1
+    app.json.default = lambda obj: f"<{type(obj).__name__}>" if isinstance(obj, App) else NotImplemented
+    get("/x")(lambda: {"app": app})
+    assert client.get("/x").json == {"app": "<App>"}
