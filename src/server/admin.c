@@ -149,13 +149,22 @@ sn_admin_begin(struct sn_admin *a, unsigned what)
 		a->client[i].begun |= (a->client[i].asked & what) != 0;
 }
 
+/* A fresh socket's buffer takes it. */
+static ssize_t
+say(int fd, const char *text)
+{
+	ssize_t n;
+	do
+		n = send(fd, text, strlen(text), MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* Who left meanwhile misses nothing. */
 static void
 tell(struct client *c, bool ok, const char *text)
 {
-	/* a fresh socket's buffer takes it; who left meanwhile misses nothing */
-	const char *head = ok ? "ok\n" : "failed\n";
-	if (send(c->fd, head, strlen(head), MSG_NOSIGNAL | MSG_MORE) > 0 &&
-	    send(c->fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+	if (say(c->fd, ok ? "ok\n" : "failed\n") < 0 || say(c->fd, text) < 0)
 		sn_log_debug("the answer to a reload was not taken: %s", strerror(errno));
 	drop(c);
 }

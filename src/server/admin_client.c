@@ -97,7 +97,11 @@ sn_admin_ask(const struct sn_conf *conf, long pid, const char *command)
 		say(what, "send it SIGHUP instead");
 	} else {
 		int n = snprintf(line, sizeof(line), "%s\n", command);
-		if (send(fd, line, (size_t)n, MSG_NOSIGNAL) != n)
+		ssize_t sent;
+		do
+			sent = send(fd, line, (size_t)n, MSG_NOSIGNAL);
+		while (sent < 0 && errno == EINTR);
+		if (sent != n)
 			say("the supervisor hung up", "only root and the user it runs as may ask; its log may say more");
 		else
 			status = tell_answer(fd, command);

@@ -79,6 +79,19 @@ lock_file(const char *path, bool *gone, int *out, struct sn_why *why)
 	return rc;
 }
 
+static bool
+put(int fd, const char *text, size_t len)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pwrite(fd, text + done, len - done, (off_t)done);
+		if (n < 0 && errno != EINTR)
+			return false;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
 int
 sn_pidfile_open(const char *path, struct sn_why *why)
 {
@@ -99,7 +112,7 @@ sn_pidfile_open(const char *path, struct sn_why *why)
 	int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	h->path = strdup(path);
 	h->fd = fd;
-	if (h->path && ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len)
+	if (h->path && ftruncate(fd, 0) == 0 && put(fd, text, (size_t)len))
 		return 0;
 	int rc = failed(path, strerror(errno), why);
 	if (h->path)
