@@ -1,6 +1,6 @@
 # Faults on demand: the library for tests/integration/test_faults.py, and `make check-faults`:
 # each unit test program again and again, with another call failing each time, for
-# FAULT_SECONDS (0: every single call); then tests/integration/test_basic.py in a rough life, where calls
+# FAULT_SECONDS (0: every single call); then the basic integration tests in a rough life, where calls
 # are interrupted and come short all the time.
 check_LTLIBRARIES += tests/faults/shim.la
 tests_faults_shim_la_SOURCES = tests/faults/shim.c
@@ -17,4 +17,4 @@ fault_units = $(filter-out %/test_bench %/test_no_memory %/test_ring,$(UNIT_TEST
 check-faults: all $(check_LTLIBRARIES) $(UNIT_TESTS)
 	@$(AM_TESTS_ENVIRONMENT) PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON_BIN) $(srcdir)/tests/faults/walk.py --seconds $(FAULT_SECONDS) $(fault_units)
-	@$(AM_TESTS_ENVIRONMENT) SN_ROUGH=1 $(srcdir)/tests/integration/run -k test_basic.py
+	@$(AM_TESTS_ENVIRONMENT) SN_ROUGH=1 SN_BASIC=1 $(srcdir)/tests/integration/run

@@ -306,7 +306,7 @@ def test_an_answer_that_breaks_off(server: Daemon, mux: Mux) -> None:
     before the others are answered."""
     mux.conn.send(get("/agate/cut", 1) + get("/agate/cut", 3))
     wait_for(server, "cut", 2)
-    mux.conn.send(get("/native/pull?size=300000&cut=2000", 2))
+    mux.conn.send(get("/native/pull?size=300000&cut=298000", 2))
     while not mux.out.get(2):
         mux.step()
     wait_until(lambda: "connection cut" in server.log(), "the failure")
