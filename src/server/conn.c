@@ -256,7 +256,7 @@ sn_conn_after(struct sn_conn *c)
 	bool gone = c->fd < 0, pending = sn_out_pending(c), starved = c->starved;
 	bool over = c->close_after && !c->nactive && !pending;
 	if (!gone && !over) /* a fresh connection with one short request never meets epoll */
-		arm(c, pending);
+		arm(c, pending || (c->armed_out && c->pulls)); /* that will wait again, soon */
 	c->needs_io = pending || c->held || c->choked || c->stalled || (c->close_after && c->unread);
 	sn_conn_unlock(c);
 	if (gone) {

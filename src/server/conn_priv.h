@@ -140,6 +140,7 @@ struct sn_conn {
 	struct sn_outq *turn_head, *turn_tail; /* who has something to say, in turn */
 	struct sn_out *blank;                  /* to be filled by a pull; see sn_out_blank() */
 	unsigned pulls;                        /* bodies that are pulled */
+	bool wide;                             /* the socket's buffer was asked to be larger */
 	int64_t ended_ms, wrote_ms;
 
 	struct sn_exchange first; /* embedded: a kept connection allocates no more for it */

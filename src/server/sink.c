@@ -22,7 +22,8 @@
 #define COMPACT_MAX (16 * 1024)
 #define FRAME_HEADER_MAX 8
 #define END_MAX 32
-#define PULL_CHUNK (3 * (64 * 1024 - 8)) /* whole records with their headers */
+#define PULL_CHUNK (64 * 1024 - 8) /* a whole record */
+#define SOCKET_BUFFER (256 * 1024) /* of a stream; the kernel lowers it to its limit, and doubles it */
 #define PULL_TURN 16 /* chunks of one connection before the others get their turn */
 
 /* The I/O thread needs no lock while nobody else knows a request of the connection. */
@@ -385,6 +386,18 @@ sink_start(struct sn_request *req, struct sn_response *res)
 	return rc < 0 ? SN_EGONE : 0;
 }
 
+/* A stream has filled the socket. With twice of what a Unix socket takes by default the peer still
+ * has some of it to read when there is room again, so that neither waits for the other to wake up.
+ * TCP finds its own size. */
+static void
+widen(struct sn_conn *c)
+{
+	int size = SOCKET_BUFFER;
+	if (!c->wide && !c->listener->tcp && c->fd >= 0)
+		setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	c->wide = true;
+}
+
 /* Body bytes: a copy of `data`, or those that lie in `blank`, which is taken. */
 static int
 write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *blank)
@@ -414,6 +427,8 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 			rc = sn_out_framed(c, &x->out, data, len, req->wire_id, NULL, NULL);
 		if (rc == 0)
 			rc = sn_out_flush(c);
+		if (rc == 0 && sn_out_pending(c))
+			widen(c);
 		x->body_sent += len;
 		x->made_ms = now_of(c);
 	}
