@@ -2,7 +2,8 @@
  *
  * Parameter decoding: the hottest code of the server, about 22 pairs a
  * request. Names and values are mostly shorter than 32 bytes, so they are
- * copied with a few wide loads and stores instead of calls. The search for a
+ * copied as blocks of 32, or with a few wide loads and stores, instead of calls:
+ * a branch on each length would be guessed wrong too often. The search for a
  * forbidden NUL is not made pair by pair: the canonical form of n good pairs
  * holds exactly 2n of them, counted once at the end. Refuses to know what
  * names mean beyond the few that the server reads. Pure; any thread.
@@ -30,6 +31,19 @@ take_length(const uint8_t *p, const uint8_t *end, uint32_t *out)
 	return p + 4;
 }
 
+/* Both lengths of a pair. NULL: cut short. */
+static inline const uint8_t *
+take_lengths(const uint8_t *p, const uint8_t *end, uint32_t *name, uint32_t *value)
+{
+	if (sn_likely(end - p >= 2 && (p[0] | p[1]) < 0x80)) {
+		*name = p[0];
+		*value = p[1];
+		return p + 2;
+	}
+	p = take_length(p, end, name);
+	return p ? take_length(p, end, value) : NULL;
+}
+
 long
 sn_params_count_fcgi(const uint8_t *src, size_t len)
 {
@@ -37,9 +51,7 @@ sn_params_count_fcgi(const uint8_t *src, size_t len)
 	long n = 0;
 	while (p < end) {
 		uint32_t name, value;
-		p = take_length(p, end, &name);
-		if (p)
-			p = take_length(p, end, &value);
+		p = take_lengths(p, end, &name, &value);
 		if (!p || (uint64_t)name + value > (uint64_t)(end - p))
 			return -SN_PARAMS_TRUNCATED;
 		if (name == 0 || name > UINT16_MAX)
@@ -70,9 +82,36 @@ sn_params_count_scgi(const uint8_t *src, size_t len)
 	return n;
 }
 
+/* Sixteen bytes at a time in the compiler's own vectors (SSE2, NEON, or plain words). */
+typedef uint8_t vec __attribute__((vector_size(16)));
+
 struct wide {
 	uint64_t a, b;
 };
+
+#define BLOCK 32 /* bytes that are moved at once, whatever is needed of them */
+
+/* Moves a block that begins with a name of up to so many bytes. Adds to `equals` where that has a '='. */
+static SN_INLINE void
+move_name_block(char *dst, const uint8_t *src, uint32_t n, vec *equals)
+{
+	const vec place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	vec head, tail;
+	memcpy(&head, src, sizeof(head));
+	memcpy(&tail, src + 16, sizeof(tail));
+	memcpy(dst, &head, sizeof(head));
+	memcpy(dst + 16, &tail, sizeof(tail));
+	*equals |= (vec)(head == '=') & (vec)(place < (uint8_t)n);
+	*equals |= (vec)(tail == '=') & (vec)(place + 16 < (uint8_t)n);
+}
+
+static bool
+any(vec v)
+{
+	uint64_t half[2];
+	memcpy(half, &v, sizeof(half));
+	return (half[0] | half[1]) != 0;
+}
 
 /* memmove that is quick for short, overlapping pieces: everything is loaded
  * before anything is stored. */
@@ -205,9 +244,6 @@ find_nul(const char *dst, const struct sn_param *index, uint32_t n)
 	return -SN_PARAMS_VALUE;
 }
 
-/* Sixteen bytes at a time in the compiler's own vectors (SSE2, NEON, or plain words). */
-typedef uint8_t vec __attribute__((vector_size(16)));
-
 static size_t
 count_nuls(const char *s, size_t len)
 {
@@ -230,21 +266,31 @@ count_nuls(const char *s, size_t len)
 	return n;
 }
 
+/* True where the two do not overlap. */
+static bool
+apart(const char *dst, const uint8_t *src, size_t len)
+{
+	uintptr_t to = (uintptr_t)dst, from = (uintptr_t)src;
+	return to + len <= from || from + len <= to;
+}
+
 int
 sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
 	const uint8_t *p = src, *end = len ? src + len : src;
 	struct sn_param *pair = d->index, *full = pair + d->room;
 	char *dst = d->bytes;
+	/* Where the two do not overlap, short pieces go as whole blocks, as long as one can be read:
+	 * what of it is not theirs is overwritten next, or lies behind the end. */
+	const uint8_t *blocks = apart(d->bytes, src, len) ? end : src;
 	uint32_t out = 0;
 	bool equals = false;
+	vec in_blocks = { 0 };
 	memset(d->known, 0, sizeof(d->known));
 	d->used = d->n = 0;
 	for (; p < end; pair++) {
 		uint32_t name, value;
-		p = take_length(p, end, &name);
-		if (p)
-			p = take_length(p, end, &value);
+		p = take_lengths(p, end, &name, &value);
 		if (sn_unlikely(!p || (uint64_t)name + value > (uint64_t)(end - p)))
 			return -SN_PARAMS_TRUNCATED;
 		if (sn_unlikely(name == 0 || name > UINT16_MAX))
@@ -255,21 +301,29 @@ sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 		pair->name_len = (uint16_t)name;
 		/* Looked at where it came from: loads from bytes just stored would wait. */
 		classify((const char *)p, d->index, (uint32_t)(pair - d->index), d->known);
-		equals |= has_equals((const char *)p, name);
-		/* Also in place: the two length bytes just read are room for the two NULs. */
-		move(dst + out, p, name);
+		if (sn_likely(name <= BLOCK && blocks - p >= BLOCK)) {
+			move_name_block(dst + out, p, name, &in_blocks);
+		} else {
+			/* Also in place: the two length bytes just read are room for the two NULs. */
+			equals |= has_equals((const char *)p, name);
+			move(dst + out, p, name);
+		}
+		p += name;
 		out += name;
 		dst[out++] = '\0';
 		pair->value = out;
 		pair->value_len = value;
-		move(dst + out, p + name, value);
+		if (sn_likely(value <= BLOCK && blocks - p >= BLOCK))
+			memcpy(dst + out, p, BLOCK);
+		else
+			move(dst + out, p, value);
+		p += value;
 		out += value;
 		dst[out++] = '\0';
-		p += (size_t)name + value;
 	}
 	d->used = out;
 	d->n = (uint32_t)(pair - d->index);
-	if (sn_unlikely(equals))
+	if (sn_unlikely(equals || any(in_blocks)))
 		return -SN_PARAMS_NAME;
 	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)d->n))
 		return find_nul(dst, d->index, d->n);

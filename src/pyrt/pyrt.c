@@ -484,7 +484,6 @@ sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req)
 	if (sn_unlikely(atomic_load_explicit(&rt->hangs, memory_order_relaxed)))
 		return SN_EGONE;
 	sn_request_ref(req);
-	req->queued_ms = sn_clock_ms();
 	if (!sn_lane_is_async(req->endpoint->lane))
 		rc = sn_dispatch_submit(rt->dispatch, req);
 	else

@@ -63,7 +63,7 @@ const struct sn_endpoint *sn_pyrt_missing(const struct sn_pyrt *rt);
 /* "3.11.2 (/usr)" for the start-up log. */
 const char *sn_pyrt_version(const struct sn_pyrt *rt);
 /* From any thread, without the GIL: queues `req` (routed to one of our endpoints, body
- * complete) and takes one reference of its own. SN_EFULL: the ring, or async_max, is
+ * complete, queued_ms set) and takes one reference of its own. SN_EFULL: the ring, or async_max, is
  * full; SN_EGONE: stopping. The answer comes through req->sink. */
 int sn_pyrt_submit(struct sn_pyrt *rt, struct sn_request *req);
 /* Hint from an I/O thread, without the GIL: req was marked gone or timed out while the

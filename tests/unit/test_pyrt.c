@@ -229,6 +229,7 @@ begin(struct call *c, struct sn_pyrt *rt, const char *path)
 	fake_sink_init(&c->sink);
 	c->req = fake_request(&c->sink, "GET", path, NULL);
 	c->req->endpoint = endpoint(rt, path);
+	c->req->queued_ms = sn_clock_ms();
 	return sn_pyrt_submit(rt, c->req);
 }
 
