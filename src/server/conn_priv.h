@@ -317,6 +317,9 @@ int sn_out_raw(struct sn_conn *c, struct sn_outq *q, const void *data, size_t le
  * themselves, until `done`. On failure `done` stays the caller's. */
 int sn_out_framed(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id,
                   void (*done)(void *), void *arg);
+/* The same, and sends at once what the socket takes, from where it lies: only what is left
+ * waits as a copy. On failure nothing waits, but a part may have gone. */
+int sn_out_now(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id);
 /* A piece to be filled in place, at sn_out_room(), by a body that is pulled, so that its bytes
  * are copied once, by the kernel. One is kept
  * while conn.pulls; `room` is the

@@ -27,6 +27,7 @@ struct sn_out { /* a piece */
 	size_t len, off; /* framed: `off` counts frame headers too */
 	bool framed;     /* still to be cut into frames of request `id` */
 	bool blank;      /* of sn_out_blank(): used again */
+	bool lent;       /* of sn_out_now(): not to be freed */
 	uint16_t id;
 	void (*done)(void *arg);
 	void *arg;
@@ -41,7 +42,7 @@ out_free(struct sn_conn *c, struct sn_out *o)
 		o->done(o->arg);
 	if (o->blank && c->pulls && !c->blank)
 		c->blank = o;
-	else
+	else if (!o->lent)
 		free(o);
 }
 
@@ -359,5 +360,33 @@ sn_out_flush(struct sn_conn *c)
 		if ((size_t)n < g.total)
 			return 0;
 	}
+	return 0;
+}
+
+int
+sn_out_now(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, uint16_t id)
+{
+	struct sn_out now = { .data = data, .len = len, .framed = true, .lent = true, .id = id }, *rest;
+	if (sn_out_pending(c)) {
+		int rc = sn_out_framed(c, q, data, len, id, NULL, NULL);
+		return rc < 0 ? rc : sn_out_flush(c);
+	}
+	if (len == 0)
+		return 0;
+	out_push(c, q, &now);
+	int rc = sn_out_flush(c);
+	if (rc == 0 && !q->head)
+		return 0;
+	rest = rc == 0 ? malloc(sizeof(*rest) + len) : NULL;
+	if (!rest) {
+		queue_drop(c, q);
+		turn_remove(c, q);
+		return rc < 0 ? rc : SN_ENOMEM;
+	}
+	memcpy(rest + 1, data, len);
+	*rest = now;
+	rest->data = (const uint8_t *)(rest + 1);
+	rest->lent = false;
+	q->head = q->tail = rest;
 	return 0;
 }

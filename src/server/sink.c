@@ -421,12 +421,12 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 	} else if (!x->body_none) {
 		if (x->body_left >= 0)
 			x->body_left -= (int64_t)len;
-		if (blank)
+		if (blank) {
 			sn_out_fill(c, &x->out, blank, len, req->wire_id);
-		else
-			rc = sn_out_framed(c, &x->out, data, len, req->wire_id, NULL, NULL);
-		if (rc == 0)
 			rc = sn_out_flush(c);
+		} else {
+			rc = sn_out_now(c, &x->out, data, len, req->wire_id);
+		}
 		if (rc == 0 && sn_out_pending(c))
 			widen(c);
 		x->body_sent += len;
