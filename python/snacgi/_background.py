@@ -5,7 +5,6 @@ a source itself: C sends it and closes it, with the work that it was given."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any, AsyncIterator, Callable, Iterator
 
@@ -51,6 +50,8 @@ def run(work: Any) -> None:
     """In a thread: what is asynchronous has a loop of its own, as a hook around a sync handler."""
     for task in _each(work):
         if is_async(task.func):
+            import asyncio  # where it is used, it is there already; else a start would wait for it
+
             asyncio.run(task())
         else:
             task()
@@ -62,7 +63,9 @@ async def run_in_loop(work: Any) -> None:
         if is_async(task.func):
             await task()
         else:
-            await asyncio.get_running_loop().run_in_executor(None, task)
+            from asyncio import get_running_loop
+
+            await get_running_loop().run_in_executor(None, task)
 
 
 class _Source:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from typing import Optional
 
 from _snacgi import Request
 
+from ._dates import when
 from .exceptions import PreconditionFailed, RequestedRangeNotSatisfiable
 
 # One way only to match each character: a header of 100 kB must not take its square.
@@ -17,12 +17,8 @@ _RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
 def _time(text: Optional[str]) -> Optional[float]:
-    if not text:
-        return None
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+    time = when(text) if text else None
+    return None if time is None else time.timestamp()
 
 
 def _names(header: str, tag: Optional[str], weak: bool) -> bool:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Dates in headers. Private. email.utils writes them too, but imports sockets and random numbers, which
-every start of a server would wait for."""
+every start of a server would wait for: it is there for reading them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 from time import gmtime
-from typing import Union
+from typing import Optional, Union
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -23,3 +23,14 @@ def http_date(when: Union[datetime, int, float]) -> str:
         t = gmtime(when)
     return (f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04} "
             f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT")
+
+
+def when(text: Optional[str]) -> Optional[datetime]:
+    """A header's date; None: there is none, or it is malformed."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        time = parsedate_to_datetime(text or "")
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, Callable, Iterator, Optional
 
 from _snacgi import Request
 
 from . import _routing
 from ._datastructures import MultiDict
+from ._dates import when
 from ._forms import _werkzeug
 
 class UserAgent:
@@ -82,15 +82,6 @@ def _time(header: str) -> Callable[[Request], Optional[datetime]]:
         return when(request.headers.get(header))
 
     return parse
-
-
-def when(text: Optional[str]) -> Optional[datetime]:
-    """A header's date; None: there is none, or it is malformed."""
-    try:
-        time = parsedate_to_datetime(text or "")
-    except (TypeError, ValueError, IndexError):
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
 
 def _accept(header: str, kind: str) -> Callable[[Request], Any]:

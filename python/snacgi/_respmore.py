@@ -13,10 +13,9 @@ from _snacgi import Request, Response
 
 from . import _conditional
 from ._background import BackgroundTask, BackgroundTasks, _each
-from ._dates import http_date
+from ._dates import http_date, when
 from ._forms import _werkzeug
 from ._globals import now_or_none
-from ._reqmore import when
 
 _Property = tuple[Callable[[Response], Any], Callable[[Response, Any], None]]
 

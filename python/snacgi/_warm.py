@@ -2,7 +2,8 @@
 """What requests need is imported before the first of them: an import opens files and takes memory, and
 where these have run out it is the request that fails. Private.
 
-Not what takes long and only some handlers use: Werkzeug's parsers, and asyncio without async routes."""
+Not what takes long and only some handlers use: Werkzeug's parsers, asyncio without async routes, and
+email.utils, which reads dates."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ._routing import Route
 
 
 def warm(routes: Iterable[Route]) -> None:
-    names = {"snacgi._helpers", "snacgi._json", "snacgi._url"}
+    names = {"snacgi._helpers", "snacgi._json", "snacgi._reqmore", "snacgi._respmore", "snacgi._url"}
     for route in routes:
         if route.stream:
             names.add("snacgi._stream")

@@ -160,7 +160,7 @@ def test_open_files_run_out(snacgi: Snacgi) -> None:
 # Method, target, status: whatever a worker may be asked first.
 FIRST = [("POST", "/echo", 200), ("POST", "/text", 200), ("POST", "/stream", 200), ("POST", "/async/stream", 200),
          ("GET", "/async", 200), ("GET", "/seen?a=1&a=2", 200), ("GET", "/uuid/7f3c2a4e-1b5d-4c6f-8a9b-0c1d2e3f4a5b", 200),
-         ("GET", "/typed?n=1", 200), ("GET", "/typed?n=x", 422), ("GET", "/answer", 201), ("GET", "/cookie", 200),
+         ("GET", "/typed?n=1", 200), ("GET", "/typed?n=x", 422), ("GET", "/answer", 201), ("GET", "/cookie", 200), ("GET", "/more", 200),
          ("GET", "/pieces", 200), ("GET", "/async/pieces", 200), ("GET", "/abort/404", 404), ("GET", "/abort/429", 429),
          ("GET", "/late", 409), ("GET", "/broken", 500), ("GET", "/wrong", 500), ("GET", "/nowhere", 404),
          ("POST", "/pool", 200)]

@@ -57,6 +57,13 @@ def cookie(request):
     return made
 
 
+@get("/more")
+def more(request):
+    made = Response(f"{request.endpoint} {request.is_secure} {request.referrer}")
+    made.set_etag("x")
+    return made
+
+
 @get("/pieces")
 def pieces(request):
     yield "one\n"
