@@ -235,13 +235,16 @@ wrong_result(PyObject *value, const char *name)
 static int fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source);
 
 /* A Response of Werkzeug's, as its exceptions' get_response() makes: new reference, one of ours; None: it is
- * none. */
+ * none, which needs no import where nobody has imported Werkzeug. */
 static PyObject *
 adopted(PyObject *value)
 {
 	static PyObject *slot;
-	PyObject *adopt = sn_pycore_lazy(&slot, "snacgi._respmore", "adopt");
+	PyObject *adopt;
 
+	if (!PyDict_GetItemString(PyImport_GetModuleDict(), "werkzeug.wrappers"))
+		Py_RETURN_NONE;
+	adopt = sn_pycore_lazy(&slot, "snacgi._respmore", "adopt");
 	return adopt ? PyObject_CallOneArg(adopt, value) : NULL;
 }
 
