@@ -347,13 +347,17 @@ fill_sockets(struct sn_buf *out, struct job *job, const char *text, struct sn_wh
 static int
 fill_units(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
 {
-	job->units = (struct sn_print_units){ .conf = job->conf,
-		                              .container = strncmp(job->target->name, "container", 9) == 0 };
+	const char *name = job->target->name;
+	job->units = (struct sn_print_units){
+		.conf = job->conf,
+		.kind = strncmp(name, "container", 9) == 0 ? SN_UNITS_CONTAINER
+		        : strcmp(name, "systemd-socket") == 0 ? SN_UNITS_SOCKET
+		        : strcmp(name, "systemd-minimal") == 0 ? SN_UNITS_MINIMAL : SN_UNITS_SERVICE,
+	};
 	int rc = sn_print_units_check(&job->units, why);
 	if (rc < 0)
 		return rc;
-	return strcmp(job->target->name, "systemd-socket") == 0 ? fill_sockets(out, job, text, why)
-	                                                        : fill(out, job, text, why);
+	return job->units.kind == SN_UNITS_SOCKET ? fill_sockets(out, job, text, why) : fill(out, job, text, why);
 }
 
 int

@@ -34,77 +34,210 @@ sn_print_units_adopted(const struct sn_conf_listen *l)
 	return l->kind == SN_ADDR_SYSTEMD;
 }
 
+/* ---- places ------------------------------------------------------------------- */
+
+/* What the user `snacgi` may write to in the image, beside directories made for its sockets. */
+static const char *const of_image[] = { "/run/snacgi", "/tmp", "/var/tmp", NULL };
+/* What is not given to it there. */
+static const char *const of_system[] = { "", "/run", "/var/run", "/var", "/etc", "/usr", "/dev", "/opt", "/srv", NULL };
+
+static bool
+among(const char *const *dirs, const char *dir, size_t len)
+{
+	for (; *dirs; dirs++)
+		if (strlen(*dirs) == len && memcmp(*dirs, dir, len) == 0)
+			return true;
+	return false;
+}
+
+static bool
+below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+	if (len && dir[len - 1] == '/')
+		len--;
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The length of the directory's name that a file is in; 0: the root. */
+static size_t
+dir_length(const char *path)
+{
+	return (size_t)(strrchr(path, '/') - path);
+}
+
+/* No "//", "/./" and "/../": texts are compared here, and systemd's directories have none. */
+static bool
+normal(const char *path)
+{
+	const char *s = path + (*path == '/');
+	while (*s) {
+		size_t len = strcspn(s, "/");
+		if (len == 0 || (len == 1 && s[0] == '.') || (len == 2 && s[0] == '.' && s[1] == '.'))
+			return false;
+		s += len + (s[len] == '/');
+	}
+	return true;
+}
+
+/* The application is copied from the directory of its configuration: a path from there on. */
+static const char *
+beside(const struct sn_conf *c, const char *path)
+{
+	size_t n = dir_length(c->file) + 1;
+	if (strncmp(path, c->file, n) == 0)
+		return path[n] ? path + n : ".";
+	return n > 1 && strlen(path) == n - 1 && strncmp(path, c->file, n - 1) == 0 ? "." : NULL;
+}
+
 /* ---- what is refused ---------------------------------------------------------- */
+
+static int
+check_path(const struct sn_conf *c, const char *key, const char *path, struct sn_why *why)
+{
+	const char *own = beside(c, path); /* what is in front of it may be -c's: ../app.conf */
+	int rc = check_word(key, path, why);
+	if (rc < 0 || (own && strcmp(own, ".") == 0) || normal(own ? own : path))
+		return rc;
+	return sn_why_set(why, SN_ECONF, "%s: '%s' cannot be written here; leave '//', '/./' and '/../' out", key, path);
+}
+
+/* A Unix socket that snacgi makes itself. */
+static int
+check_own(const struct sn_print_units *u, const struct sn_conf_listen *l, const char *mend, struct sn_why *why)
+{
+	bool container = u->kind == SN_UNITS_CONTAINER;
+	if (!normal(l->path))
+		return sn_why_set(why, SN_ECONF, "%s: cannot be written here; leave '//', '/./' and '/../' out", l->address);
+	if (*l->owner)
+		return sn_why_set(why, SN_ECONF, "listen.owner: only root can give the socket away, and the service is "
+		                  "not; leave it to group and mode%s", mend);
+	if (container && among(of_system, l->path, dir_length(l->path)))
+		return sn_why_set(why, SN_ECONF, "%s: the user snacgi makes no sockets there; choose a directory of its "
+		                  "own, as in unix:/run/snacgi/snacgi.sock", l->address);
+	if (container)
+		return 0;
+	if (strncmp(l->path, RUN, strlen(RUN)) != 0 || !strchr(l->path + strlen(RUN), '/'))
+		return sn_why_set(why, SN_ECONF, "%s: the service's sandbox writes and shows sockets in a directory of "
+		                  "its own below /run; listen at unix:/run/snacgi/snacgi.sock%s", l->address, mend);
+	for (size_t i = 0; below(l->path, "/run/snacgi") && i < u->conf->nlisten; i++)
+		if (sn_print_units_adopted(&u->conf->listen[i]))
+			return sn_why_set(why, SN_ECONF, "%s: /run/snacgi has the socket of %s, which would go with this "
+			                  "one when the service stops; listen at unix:/run/snacgi-own/%s%s", l->address,
+			                  u->conf->listen[i].address, strrchr(l->path, '/') + 1, mend);
+	return 0;
+}
 
 static int
 check_listener(const struct sn_print_units *u, const struct sn_conf_listen *l, struct sn_why *why)
 {
-	const char *mend = u->container ? "" : ", or let systemd open it (address = \"systemd:NAME\")";
+	bool container = u->kind == SN_UNITS_CONTAINER;
+	const char *mend = container ? "" : ", or let systemd open it (address = \"systemd:NAME\")";
 	int rc = check_word("listen.group", l->group, why);
 	if (rc == 0 && l->path)
 		rc = check_word("listen.address", l->path, why);
 	if (rc < 0)
 		return rc;
-	if (l->kind == SN_ADDR_FD || (u->container && sn_print_units_adopted(l)))
+	if (l->kind == SN_ADDR_FD || (container && sn_print_units_adopted(l)))
 		return sn_why_set(why, SN_ECONF, "%s: nobody passes a socket there; listen at unix:/run/snacgi/snacgi.sock%s",
-		                  l->address, u->container ? " or a port" : mend);
-	if (l->kind == SN_ADDR_UNIX && *l->owner)
-		return sn_why_set(why, SN_ECONF, "listen.owner: only root can give the socket away, and the service is "
-		                  "not; leave it to group and mode%s", mend);
+		                  l->address, container ? " or a port" : mend);
 	if (l->kind == SN_ADDR_TCP && l->port > 0 && l->port < 1024)
 		return sn_why_set(why, SN_ECONF, "%s: ports below 1024 are root's, which the service is not; choose "
 		                  "another%s", l->address, mend);
-	if (l->kind == SN_ADDR_UNIX && !u->container &&
-	    (strncmp(l->path, RUN, strlen(RUN)) != 0 || !strchr(l->path + strlen(RUN), '/')))
-		return sn_why_set(why, SN_ECONF, "%s: the service's sandbox writes and shows sockets in a directory of "
-		                  "its own below /run; listen at unix:/run/snacgi/snacgi.sock%s", l->address, mend);
-	return 0;
+	/* The unit of `fastcgi` has the path that every front server's configuration begins with. */
+	for (size_t i = 0; sn_print_units_adopted(l) && strcmp(l->path, "snacgi") == 0 && i < u->conf->nlisten; i++)
+		if (sn_print_units_adopted(&u->conf->listen[i]) && strcmp(u->conf->listen[i].path, "fastcgi") == 0)
+			return sn_why_set(why, SN_ECONF, "%s: /run/snacgi/snacgi.sock is the socket of systemd:fastcgi; "
+			                  "choose another name", l->address);
+	return l->kind == SN_ADDR_UNIX ? check_own(u, l, mend, why) : 0;
 }
 
-/* The application is copied from the directory of its configuration. */
-static const char *
-beside(const struct sn_conf *c, const char *path)
+/* What the service reads, and where its sandbox shows it. */
+static int
+check_read(const struct sn_print_units *u, const char *key, const char *path, struct sn_why *why)
 {
-	const char *end = strrchr(c->file, '/');
-	size_t n = end ? (size_t)(end - c->file) + 1 : 0;
-	return n && strncmp(path, c->file, n) == 0 ? path + n : NULL;
+	int rc = check_path(u->conf, key, path, why);
+	if (rc == 0 && u->kind == SN_UNITS_SERVICE &&
+	    (below(path, "/home") || below(path, "/root") || below(path, "/run/user")))
+		rc = sn_why_set(why, SN_ECONF, "%s: %s is hidden by the service's sandbox (ProtectHome=yes); move it to /srv "
+		                "or /opt, or print systemd-minimal", key, path);
+	return rc;
+}
+
+/* What snacgi writes: where the sandbox, or the image's root, lets it. */
+static int
+check_written(const struct sn_print_units *u, const char *key, const char *path, bool directory, struct sn_why *why)
+{
+	static const char *const places[] = {
+		[SN_UNITS_SERVICE] = "/var/log/snacgi", [SN_UNITS_MINIMAL] = "/tmp", [SN_UNITS_CONTAINER] = "/run/snacgi",
+	};
+	const char *const dirs[] = { "/tmp", "/var/tmp", places[u->kind], NULL };
+	if (!*path || strcmp(path, "/dev/null") == 0 || (u->kind == SN_UNITS_CONTAINER && below(path, "/dev")))
+		return 0;
+	size_t len = directory ? strlen(path) : dir_length(path);
+	bool may = among(dirs, path, len);
+	for (size_t i = 0; !may && i < u->conf->nlisten; i++) {
+		const struct sn_conf_listen *l = &u->conf->listen[i];
+		may = l->kind == SN_ADDR_UNIX && dir_length(l->path) == len && strncmp(l->path, path, len) == 0;
+	}
+	return may ? 0 : sn_why_set(why, SN_ECONF, "%s: snacgi cannot write to %s there; leave it out, or choose %s",
+	                            key, path, places[u->kind]);
+}
+
+static int
+check_places(const struct sn_print_units *u, struct sn_why *why)
+{
+	const struct sn_conf *c = u->conf;
+	const struct { const char *key, *path; } read[] = {
+		{ "-c", c->file }, { "python.dir", c->python.dir }, { "python.venv", c->python.venv },
+	}, written[] = {
+		{ "log.file", c->log.file }, { "log.access", c->log.access }, { "pid_file", c->pid_file },
+		{ "spool_dir", c->spool_dir },
+	};
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < SN_COUNT(read); i++)
+		rc = check_read(u, read[i].key, read[i].path, why);
+	for (size_t i = 0; rc == 0 && i < c->native.modules.n; i++)
+		rc = check_read(u, "native.modules", c->native.modules.item[i], why);
+	for (size_t i = 0; rc == 0 && i < SN_COUNT(written); i++)
+		rc = check_written(u, written[i].key, written[i].path, written[i].path == c->spool_dir, why);
+	return rc;
 }
 
 static int
 check_image(const struct sn_conf *c, struct sn_why *why)
 {
-	int rc = 0;
-	if (!c->file)
-		return 0;
 	if (c->nlisten == 0)
 		return sn_why_set(why, SN_ECONF, "%s has no listener, and nobody passes a socket to a container; add "
 		                  "listen = ( { address = \"unix:/run/snacgi/snacgi.sock\"; } );", c->file);
-	rc = check_word("the configuration's name", c->file, why);
-	if (rc == 0)
-		rc = check_word("python.dir", c->python.dir, why);
-	if (rc == 0)
-		rc = check_word("python.venv", c->python.venv, why);
-	if (rc == 0 && *c->python.dir && !beside(c, c->python.dir))
-		rc = sn_why_set(why, SN_ECONF, "python.dir: %s is copied from the directory of %s; move it there", c->python.dir,
-		                c->file);
-	for (size_t i = 0; rc == 0 && i < c->native.modules.n; i++)
-		rc = check_word("native.modules", c->native.modules.item[i], why);
-	return rc;
+	if (!*c->python.dir)
+		return 0;
+	if (!beside(c, c->python.dir))
+		return sn_why_set(why, SN_ECONF, "python.dir: %s is copied from the directory of %s; move it there", c->python.dir,
+		                  c->file);
+	if (below(c->python.venv, c->python.dir))
+		return sn_why_set(why, SN_ECONF, "python.venv: this machine's %s would be copied over the image's with "
+		                  "python.dir; move one out of the other", c->python.venv);
+	return 0;
 }
 
 int
 sn_print_units_check(const struct sn_print_units *u, struct sn_why *why)
 {
 	const struct sn_conf *c = u->conf;
+	bool container = u->kind == SN_UNITS_CONTAINER;
 	int rc = 0;
 	if (*c->user || *c->group || *c->chroot)
 		return sn_why_set(why, SN_ECONF, "user, group and chroot are for a start as root; leave them out: %s",
-		                  u->container ? "the image has a USER" : "the unit has User=, and a sandbox");
+		                  container ? "the image has a USER" : "the unit has User=, and a sandbox");
 	for (size_t i = 0; rc == 0 && i < c->nlisten; i++)
 		rc = check_listener(u, &c->listen[i], why);
-	if (rc == 0 && c->file)
-		rc = check_word("the configuration's name", c->file, why);
-	return rc == 0 && u->container ? check_image(c, why) : rc;
+	/* Without a file it is that of deploy/, and a socket needs nothing of it. */
+	if (rc < 0 || !c->file || u->kind == SN_UNITS_SOCKET)
+		return rc;
+	if ((rc = check_places(u, why)) == 0 && container)
+		rc = check_image(c, why);
+	return rc;
 }
 
 /* ---- units --------------------------------------------------------------------- */
@@ -201,9 +334,9 @@ add_account(struct sn_buf *out, const struct sn_conf *c)
 		const struct sn_conf_listen *l = &c->listen[i];
 		if (l->kind != SN_ADDR_UNIX)
 			continue;
-		int len = (int)(strrchr(l->path, '/') - l->path);
-		if (strncmp(l->path, "/run/snacgi/", (size_t)len + 1) != 0)
-			rc = sn_buf_addf(out, "\nRUN install -d -o snacgi -g snacgi -m 0755 %.*s", len, l->path);
+		size_t len = dir_length(l->path);
+		if (!among(of_image, l->path, len))
+			rc = sn_buf_addf(out, "\nRUN install -d -o snacgi -g snacgi -m 0755 %.*s", (int)len, l->path);
 		if (rc == 0 && *l->group)
 			rc = sn_buf_addf(out, "\nRUN usermod -a -G %s snacgi", l->group);
 	}

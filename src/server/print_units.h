@@ -9,11 +9,18 @@
 #include "base/err.h"
 #include "conf/conf.h"
 
+enum sn_print_units_kind {
+	SN_UNITS_SERVICE, /* with a sandbox */
+	SN_UNITS_MINIMAL, /* the service without one of its own */
+	SN_UNITS_SOCKET,
+	SN_UNITS_CONTAINER,
+};
+
 /* What is printed; `listen` is the socket that a unit is for, NULL: none is configured. */
 struct sn_print_units {
 	const struct sn_conf *conf;
 	const struct sn_conf_listen *listen;
-	bool container;
+	enum sn_print_units_kind kind;
 };
 
 /* Whether the configuration allows it; SN_ECONF with the reason. */

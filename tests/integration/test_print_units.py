@@ -107,6 +107,38 @@ def test_container(tmp: Path) -> None:
         assert word not in bare, (word, bare)
 
 
+def test_code_beside_the_configuration(tmp: Path) -> None:
+    for folder in (".", "./"):
+        text = printed(tmp, "container", {"listen": [{"address": "unix:/run/snacgi/s.sock"}], "python": {"dir": folder}})
+        assert f"\nCOPY --from=app . {tmp}\nCOPY --from=app app.conf {tmp}/app.conf\n" in text, text
+    # What -c says of the way there does not matter.
+    (tmp / "deep").mkdir()
+    out = run("print-config", "container", "-c", "../app.conf", cwd=tmp / "deep",
+              env={"SNACGI_TEMPLATE_PATH": str(SRC / "deploy" / "templates")})
+    assert out.returncode == 0 and f"\nCOPY --from=app . {tmp}/deep/..\n" in out.stdout, out
+
+
+@pytest.mark.parametrize("name,folders", [("systemd", ["/var/log/snacgi", "/run/shop/web"]), ("systemd-minimal", ["/run/shop/web"]),
+                                          ("container", ["/run/snacgi", "/run/shop/web", "/dev"])])
+def test_what_may_be_written(tmp: Path, name: str, folders: list[str]) -> None:
+    for folder in ("/tmp", "/var/tmp", *folders):
+        printed(tmp, name, {**OWN, "python": {"dir": ""}, "log": {"file": f"{folder}/app.log", "access": "/dev/null"},
+                            "pid_file": f"{folder}/app.pid", "spool_dir": "/var/tmp" if folder == "/dev" else folder})
+
+
+@pytest.mark.parametrize("folder", ["/run/snacgi", "/tmp", "/var/tmp", "/run/snacg", "/run/snacgi/deep"])
+def test_socket_directory_of_the_image(tmp: Path, folder: str) -> None:
+    """One that others use is not given to the account."""
+    text = printed(tmp, "container", {"listen": [{"address": f"unix:{folder}/s.sock"}], "python": {"dir": ""}})
+    assert (f"\nRUN install -d -o snacgi -g snacgi -m 0755 {folder}\n" in text) == (folder in ("/run/snacg", "/run/snacgi/deep")), text
+
+
+def test_minimal_service_sees_home(tmp: Path) -> None:
+    """And needs no socket unit's leave."""
+    for name in ("systemd-minimal", "systemd-socket"):
+        printed(tmp, name, {**NAMED, "python": {"dir": "/home/python"}})
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_minimal_container(tmp: Path, own: bool) -> None:
     """Its instructions are those of the longer one, which make check-container does, in that order."""
@@ -132,6 +164,28 @@ def test_minimal_container(tmp: Path, own: bool) -> None:
     ("container", {}, "has no listener"),
     ("container", NAMED, "nobody passes"),
     ("container", {"listen": [{"address": "127.0.0.1:9000"}], "python": {"dir": "/usr/lib/python3"}}, "move it there"),
+    ("container", {"listen": [{"address": "127.0.0.1:9000"}], "python": {"dir": ".", "venv": "venv"}}, "copied over"),
+    ("container", {"listen": [{"address": "127.0.0.1:9000"}], "python": {"dir": "code/", "venv": "code/venv"}}, "copied over"),
+    ("systemd", {"log": {"file": "/var/log/app.log"}}, "log.file: snacgi cannot write"),
+    ("systemd", {"log": {"access": "/srv/acc.log"}}, "log.access: snacgi cannot write"),
+    ("systemd", {"pid_file": "/var/run/foo.pid"}, "pid_file: snacgi cannot write"),
+    ("systemd", {**NAMED, "pid_file": "/run/snacgi/foo.pid"}, "pid_file: snacgi cannot write"),
+    ("systemd", {"spool_dir": "/srv/spool"}, "spool_dir: snacgi cannot write"),
+    ("systemd", {"python": {"dir": "/home/python"}}, "python.dir: /home/python is hidden"),
+    ("systemd", {"python": {"venv": "/root"}}, "python.venv: /root is hidden"),
+    ("systemd", {"native": {"modules": ["/run/user/1000/x.so"]}}, "native.modules: /run/user/1000/x.so is hidden"),
+    ("systemd", {"python": {"dir": "/srv/../home"}}, "leave '//'"),
+    ("systemd-minimal", {"log": {"file": "/var/log/snacgi/app.log"}}, "log.file: snacgi cannot write"),
+    ("container", {**OWN, "log": {"file": "/var/log/snacgi/app.log"}}, "log.file: snacgi cannot write"),
+    ("container", {**OWN, "spool_dir": "/var/spool"}, "spool_dir: snacgi cannot write"),
+    ("systemd", {"listen": [{"address": "unix:/run/snacgi/scgi.sock"}, {"address": "systemd:fastcgi"}]}, "unix:/run/snacgi-own/scgi.sock"),
+    ("systemd-socket", {"listen": [{"address": "systemd:snacgi"}, {"address": "systemd:fastcgi"}]}, "another name"),
+    ("systemd", {"listen": [{"address": "unix:/run/../etc/x/s.sock"}]}, "leave '//'"),
+    ("systemd", {"listen": [{"address": "unix:/run//s.sock"}]}, "leave '//'"),
+    ("systemd", {"listen": [{"address": "unix:/run/./s.sock"}]}, "leave '//'"),
+    ("container", {"listen": [{"address": "unix:/run/x/../../s.sock"}]}, "leave '//'"),
+    ("container", {"listen": [{"address": "unix:/run/app.sock"}]}, "directory of its own"),
+    ("container", {"listen": [{"address": "unix:/app.sock"}]}, "directory of its own"),
 ])
 def test_what_cannot_be(tmp: Path, name: str, conf: dict[str, Any], word: str) -> None:
     out = print_config(tmp, name, conf)
