@@ -52,12 +52,12 @@ CASES: dict[str, tuple[str, str]] = {
 }
 
 APACHE = {"cookies-repeated": "a=1, b=2", "snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
-CADDY = {"cookies-repeated": "a=1, b=2", "upload-oversized": "502", "path-dots": "400", "stream-small": "held", "server-reload": "some lost", "leaves-waiting": "not told"}
-FCGID = {**APACHE, "upload-oversized": "500", "server-reload": "some lost", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"}
+CADDY = {"cookies-repeated": "a=1, b=2", "upload-oversized": "502", "path-dots": "400", "stream-small": "held", "server-reload": "may lose some", "leaves-waiting": "not told"}
+FCGID = {**APACHE, "upload-oversized": "500", "server-reload": "may lose some", "snacgi-reload": "not asked", "snacgi-stops": "new processes, then ok"}
 LIGHTTPD = {"snacgi-stops": "503, then ok", "leaves-waiting": "not told"}
-HAPROXY = {"connections": "kept", "snacgi-stops": "503, then ok", "path-dots": "400", "chunked-large": "400", "leaves-waiting": "not told", "server-reload": "some lost"}
+HAPROXY = {"connections": "kept", "snacgi-stops": "503, then ok", "path-dots": "400", "chunked-large": "400", "leaves-waiting": "not told", "server-reload": "may lose some"}
 
-# Where a reload of the server loses some: what their clients are told, by the server itself.
+# Where a reload of the server may lose some: what their clients are told, by the server itself.
 # "refused": the connection is closed before an answer; "hangs": there is none, until the
 # client gives up.
 LOST: dict[str, frozenset[str]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import warnings
 from typing import Sequence
 
 from daemon import alive, children, environment, wait_until
@@ -77,7 +78,9 @@ class HAProxy(Front):
                 return
             except AssertionError:
                 pass
-        self.kill_server()  # its soft stop hangs, and not even hard-stop-after ended it
+        # Its soft stop hangs, and not even hard-stop-after ended it: not snacgi's doing, but to be seen.
+        warnings.warn(f"{self.variant.name}: the old process outlived six reloads and hard-stop-after; killed, and started anew")
+        self.kill_server()
         self.start_server()
 
     def write(self) -> None:

@@ -96,7 +96,8 @@ def test_chunked(front: Front, verdict: Verdict, want: Want, case: str, sizes: l
 
 def test_slow_uploads(front: Front, verdict: Verdict) -> None:
     """50 of them, a kilobyte a second; in each of those seconds others are answered, so before
-    any of the uploads is at its end."""
+    any of the uploads is at its end. The clock only sets the pace, which is what makes an upload slow
+    for a server; the verdict is in the order alone."""
     head = b"POST /echo HTTP/1.0\r\nHost: localhost\r\nContent-Length: 4096\r\n\r\n"
     piece = b"".join(pieces(1024))
     slow = [front.browser.socket() for _ in range(50)]
