@@ -4,6 +4,7 @@ _life. Names and order are Flask's; a Scope is the whole application, or one blu
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from typing import Any, Callable, Optional, TypeVar, Union
@@ -126,11 +127,35 @@ def _like_of(code: Optional[int]) -> list[type]:
     return [one for one in cls.__mro__ if issubclass(one, theirs.HTTPException)]
 
 
+@functools.lru_cache(maxsize=256)
+def _both(ours: Any, theirs: Any) -> type:
+    def get_body(self: Any, *args: Any) -> Any:
+        like = theirs(description=self.description)  # whose description is HTML
+        like.code = self.code
+        return like.get_body(*args)
+
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__qualname__": ours.__qualname__,
+                                                "get_body": getattr(ours, "get_body", get_body)})
+
+
+def _as_both(exc: BaseException) -> BaseException:
+    # What abort() raises, for a handler that asks isinstance(e, werkzeug.exceptions.HTTPException).
+    likes = _like_of(exc.code) if isinstance(exc, HTTPException) else []
+    if likes and not isinstance(exc, likes[0]):
+        try:
+            ours: Any = type(exc)
+            exc.__class__ = _both(ours, likes[0])
+        except TypeError:  # a class that has no others beside it
+            pass
+    return exc
+
+
 def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optional[tuple[Callable[..., Any], BaseException]]:
     """The handler for `exc`, and what it gets: by status before by class, the blueprint's before the
     application's, the nearest class first. One of Werkzeug's is of its own classes, and then of those of the
     answer that it stands for, which handlers for these get; one of ours is of its own, and then of Werkzeug's
-    that have its status. None for what abort(Response) raises: that is the answer."""
+    that have its status, and is an instance of these as well where the handler is not for one of ours. None
+    for what abort(Response) raises: that is the answer."""
     answer = exceptions.answer_of(exc)
     if answer is not None and answer.response is not None and getattr(exc, "code", None) is None:
         return None
@@ -147,7 +172,7 @@ def find_error_handler(exc: BaseException, scopes: tuple[Scope, ...]) -> Optiona
             by_class = scope.errors.get(wanted, {})
             for cls, shown in line if by_class else ():
                 if cls in by_class:
-                    return by_class[cls], shown
+                    return by_class[cls], shown if issubclass(cls, HTTPException) else _as_both(shown)
     return None
 
 

@@ -192,6 +192,26 @@ class Own(snacgi.HTTPException):
     code = 418
 
 
+def test_flasks_pass_through_of_werkzeugs_exceptions(client):
+    theirs = pytest.importorskip("werkzeug.exceptions")
+    get("/own")(lambda: abort(404, "own"))
+    get("/key/<key>")(lambda key, request: request.args[key])
+    get("/no")(lambda: 1 // 0)
+    seen = []
+
+    @errorhandler(Exception)
+    def handler(e):
+        seen.append((type(e).__name__, isinstance(e, theirs.NotFound), isinstance(e, HTTPException)))
+        return e if isinstance(e, theirs.HTTPException) else "failed"
+
+    assert (client.get("/own").status_code, client.get("/own").json["error"]) == (404, "own")
+    assert client.get("/key/a").status_code == 400 and client.get("/nowhere").status_code == 404 and client.get("/no").text == "failed"
+    assert seen == [("NotFound", True, True)] * 2 + [("BadRequestKeyError", False, True), ("NotFound", True, True), ("ZeroDivisionError", False, False)]
+    errorhandler(Exception)(lambda e: e.get_body())
+    get("/told")(lambda: abort(404, "<b>"))
+    assert client.get("/told").text == theirs.NotFound("<b>").get_body()
+
+
 def test_responses_of_werkzeug(client):
     from werkzeug.wrappers import Response as Theirs
 
