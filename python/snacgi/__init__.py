@@ -163,7 +163,7 @@ _LATER = {
     "url_for": "_url",
 }
 
-#: Flask's names that are not here, with what does it instead: an ImportError says more than "cannot import name".
+#: Flask's names that are not here, with what does it instead: more than "cannot import name" says.
 _NOT_HERE = {
     "Flask": "write `from snacgi import App as Flask`",
     "render_template": "Jinja2 works as it is, and the text that a template makes is a result",
@@ -186,5 +186,10 @@ def __getattr__(name: str) -> Any:
         value = globals()[name] = getattr(importlib.import_module("snacgi." + _LATER[name]), name)
         return value
     if name in _NOT_HERE:
-        raise ImportError(f"snacgi has no {name}: {_NOT_HERE[name]}")
+        import sys
+
+        text = f"snacgi has no {name}: {_NOT_HERE[name]}"
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":  # `from snacgi import`, which drops an AttributeError's text
+            raise ImportError(text)
+        raise AttributeError(text)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import logging
-from contextvars import Token
-from typing import TYPE_CHECKING, Any, Optional
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional
 
 from _snacgi import Request
 
 from . import _globals
 from ._hooks import app_scope, is_async
+from ._newrequest import _pairs
 
 if TYPE_CHECKING:
     from ._blueprint import App
@@ -18,29 +19,52 @@ if TYPE_CHECKING:
 _log = logging.getLogger("snacgi")
 
 
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    import asyncio
+
+    if asyncio._get_running_loop() is None:
+        asyncio.run(coroutine)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "snacgi-teardown") as thread:  # a loop cannot run within another
+        context = copy_context()
+        thread.submit(lambda: context.run(lambda: asyncio.run(coroutine))).result()
+
+
 class Context:
     """Within it `g` is there and, of app.test_request_context(), the request. At its end
     teardown_request() and teardown_appcontext() functions are called."""
 
-    def __init__(self, app: App, request: Request) -> None:
+    def __init__(self, app: App, request: Optional[Request]) -> None:
         self.app, self.request = app, request
-        self._tokens: list[Token[Request]] = []
+        self._left: list[Callable[[], None]] = []
 
     def push(self) -> None:
-        self._tokens.append(_globals.enter(self.request))
+        if self.request is not None:
+            request = _globals.enter(self.request)
+            self._left.append(lambda: _globals.leave(request))
+        else:
+            own = _globals.own_g.set((_globals.now_or_none(), {}))
+            self._left.append(lambda: _globals.own_g.reset(own))
 
     def pop(self, exc: Optional[BaseException] = None) -> None:
-        for f in reversed(app_scope.teardown):
-            try:
-                if is_async(f):
-                    import asyncio
+        route = self.request._route if self.request is not None else None
+        try:
+            for scope in (*(route.scopes if route is not None else ()), app_scope):
+                for f in reversed(scope.teardown):
+                    self._tear_down(f, exc)
+        finally:
+            self._left.pop()()
 
-                    asyncio.run(f(exc))
-                else:
-                    f(exc)
-            except Exception:
-                _log.exception("%s (teardown_request) failed", getattr(f, "__qualname__", f))
-        _globals.leave(self._tokens.pop())
+    def _tear_down(self, f: Callable[..., Any], exc: Optional[BaseException]) -> None:
+        try:
+            if is_async(f):
+                _run(f(exc))
+            else:
+                f(exc)
+        except Exception:
+            _log.exception("%s (teardown_request) failed", getattr(f, "__qualname__", f))
 
     def __enter__(self) -> Context:
         self.push()
@@ -51,9 +75,7 @@ class Context:
 
 
 def app_context(app: App) -> Context:
-    request = Request()
-    request._no_request = True
-    return Context(app, request)
+    return Context(app, None)
 
 
 def test_request_context(app: App, path: str, method: str, query_string: Any, data: Any, json: Any, headers: Any,
@@ -62,7 +84,7 @@ def test_request_context(app: App, path: str, method: str, query_string: Any, da
     from .testing import find_route
 
     body, kind = body_of(data, json, None)
-    sent = list(headers.items() if hasattr(headers, "items") else headers or ())
+    sent = _pairs(headers)
     if kind and not any(name.lower() == "content-type" for name, _ in sent):
         sent.append(("Content-Type", kind))
     if base_url and path.startswith("/"):

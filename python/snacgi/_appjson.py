@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable
+from typing import IO, Any, Callable
 
-import _snacgi
 from _snacgi import Response
 
 from . import _json
@@ -17,14 +16,27 @@ _IS = {"sort_keys": False, "ensure_ascii": False, "compact": True, "mimetype": "
 
 
 class AppJSON:
-    """dumps(), loads(), response(); and ``default``, which is json_default() when it is set."""
+    """dumps(), dump(), loads(), load(), response(); and ``default``, which is json_default() when it is set."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        """Text as answers have it; with arguments as json.dumps() has it."""
-        return json.dumps(obj, default=_json.default, **kwargs) if kwargs else _snacgi.dumps(obj, _json.default).decode()
+        """Text as answers have it, by the writer of json_dumps() too; with arguments as json.dumps() has it."""
+        if not kwargs:
+            return jsonify(obj).data.decode()
+        kwargs.setdefault("default", _json.default)
+        return json.dumps(obj, **kwargs)
+
+    def dump(self, obj: Any, fp: IO[str], **kwargs: Any) -> None:
+        """dumps() into a file."""
+        fp.write(self.dumps(obj, **kwargs))
 
     def loads(self, s: Any, **kwargs: Any) -> Any:
+        """As json.loads(), but NaN and Infinity are no JSON: as in a request's body."""
+        kwargs.setdefault("parse_constant", _json._refuse_constant)
         return json.loads(s, **kwargs)
+
+    def load(self, fp: IO[Any], **kwargs: Any) -> Any:
+        """loads() of a file."""
+        return self.loads(fp.read(), **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """As jsonify()."""

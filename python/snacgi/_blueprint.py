@@ -288,6 +288,11 @@ class App(_Routes):
 
         return AppJSON()
 
+    @json.setter
+    def json(self, provider: Any) -> NoReturn:
+        raise AttributeError("app.json cannot be replaced: json_dumps(f) sets what writes all answers, and"
+                             " json_default(f) what stands for objects that JSON does not know")
+
     def make_response(self, rv: Any) -> Response:
         """The Response that a handler's result becomes."""
         from ._helpers import make_response

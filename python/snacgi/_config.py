@@ -8,9 +8,21 @@ import importlib
 import json
 import os
 import types
-from typing import IO, Any, Callable, Mapping, Optional, Union
+from typing import IO, Any, Callable, Iterable, Mapping, Optional, Union
 
 _Path = Union[str, "os.PathLike[str]"]
+
+
+def _imported(path: str) -> Any:
+    # A module, or what a module has by that name.
+    module, _, name = path.rpartition(".")
+    try:
+        return importlib.import_module(path)
+    except ImportError:
+        outer = importlib.import_module(module) if module else None
+        if outer is None or not hasattr(outer, name):
+            raise
+        return getattr(outer, name)
 
 
 class Config(dict[str, Any]):
@@ -20,24 +32,20 @@ class Config(dict[str, Any]):
         super().__init__(defaults or {})
         self.root_path = os.fspath(root_path)
 
-    def from_mapping(self, mapping: Optional[Mapping[str, Any]] = None, **kwargs: Any) -> bool:
-        """The keys in capitals of a mapping, and named values."""
-        for key, value in {**(mapping or {}), **kwargs}.items():
+    def from_mapping(self, mapping: Union[Mapping[str, Any], Iterable[tuple[str, Any]], None] = None,
+                     **kwargs: Any) -> bool:
+        """The keys in capitals of a mapping or of pairs, and named values."""
+        for key, value in dict(mapping or (), **kwargs).items():
             if key.isupper():
                 self[key] = value
         return True
 
     def from_object(self, obj: Any) -> None:
-        """The attributes in capitals of an object, a class or a module, or of what "module.name" imports."""
+        """The attributes in capitals of an object, a class or a module, or of what "module.name" or "module:name"
+        imports."""
         if isinstance(obj, str):
-            module, _, name = obj.rpartition(".")
-            try:
-                obj = importlib.import_module(obj)
-            except ImportError:
-                if not module:
-                    raise
-                obj = getattr(importlib.import_module(module), name)
-        self.from_mapping({key: getattr(obj, key) for key in dir(obj)})
+            obj = _imported(obj.replace(":", "."))
+        self.from_mapping({key: getattr(obj, key) for key in dir(obj) if key.isupper()})
 
     def _opened(self, filename: _Path, silent: bool, mode: str = "rb") -> Optional[IO[Any]]:
         try:
@@ -83,7 +91,7 @@ class Config(dict[str, Any]):
             value: Any = os.environ[name]
             try:
                 value = loads(value)
-            except ValueError:
+            except Exception:  # whatever `loads` raises
                 pass
             *outer, last = name[len(prefix) + 1:].split("__")
             here: dict[str, Any] = self

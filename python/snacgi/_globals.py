@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional
 from _snacgi import Request
 
 _request: ContextVar[Request] = ContextVar("snacgi.request")
+#: Of app.app_context(): the request that is answered there, if any, and what g holds while it is that one.
+own_g: ContextVar[tuple[Optional[Request], dict[str, Any]]] = ContextVar("snacgi.g")
 
 enter = _request.set
 leave = _request.reset
@@ -39,8 +41,7 @@ def now_or_none() -> Optional[Request]:
 
 def has_request_context() -> bool:
     """True while a request is being answered here, or within app.test_request_context()."""
-    request = now_or_none()
-    return request is not None and "_no_request" not in request.__dict__
+    return now_or_none() is not None
 
 
 class _CurrentApp:
@@ -102,6 +103,9 @@ class _CurrentRequest:
 
 def _names() -> dict[str, Any]:
     # Of g: kept with the request, so that every thread and task that answers it sees the same.
+    own = own_g.get(None)
+    if own is not None and own[0] is now_or_none():
+        return own[1]
     here: dict[str, Any] = _now().__dict__
     names: dict[str, Any] = here.setdefault("_g", {})
     return names
@@ -146,7 +150,10 @@ class _G:
         return iter(_names())
 
     def __repr__(self) -> str:
-        return f"<g {_names()!r}>" if _request.get(None) is not None else "<g of no request>"
+        try:
+            return f"<g {_names()!r}>"
+        except RuntimeError:
+            return "<g of no request>"
 
 
 if TYPE_CHECKING:

@@ -149,22 +149,35 @@ async def _with_context(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, conte
     return await coroutine, contextvars.copy_context()
 
 
-class _Table:
+class _Rules:
     """The routes as they were registered when it was made."""
 
-    def __init__(self, propagate: bool) -> None:
+    def __init__(self) -> None:
         self.made_of = _routing.registry[:]
         self.matcher = Matcher([(r.pattern, ", ".join(r.methods), r.name, r.file, r.line, r.lax_slash)
                                 for r in self.made_of])
+
+
+class _Table(_Rules):
+    """And what is called for them."""
+
+    def __init__(self, propagate: bool) -> None:
+        super().__init__()
         self.calls = [bind(r, propagate) for r in self.made_of]
         self.missing: Callable[..., Any] = bind_missing(propagate) or missing
 
 
+_rules: Optional[_Rules] = None
+
+
 def find_route(request: Request) -> Optional[_routing.Route]:
     """The route that takes `request`, whose path_params are set then; private."""
-    table = _Table(False)
-    found = table.matcher.match(request)
-    return None if found is None else table.made_of[found]
+    global _rules
+    rules = _rules
+    if rules is None or rules.made_of != _routing.registry:
+        rules = _rules = _Rules()
+    found = rules.matcher.match(request)
+    return None if found is None else rules.made_of[found]
 
 
 class TestClient:
