@@ -4,7 +4,7 @@ every start of a server would wait for: it is there for reading them."""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from time import gmtime
 from typing import Optional, Union
 
@@ -12,10 +12,12 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def http_date(when: Union[datetime, int, float]) -> str:
-    """RFC 9110, section 5.6.7 (IMF-fixdate), whatever the locale. A datetime is UTC when naive; a number
-    is a Unix time in seconds. What is less than a second is left out."""
-    if isinstance(when, datetime):
+def http_date(when: Union[date, int, float]) -> str:
+    """RFC 9110, section 5.6.7 (IMF-fixdate), whatever the locale. A datetime is UTC when naive, a date
+    its midnight; a number is a Unix time in seconds. What is less than a second is left out."""
+    if isinstance(when, date):
+        if not isinstance(when, datetime):
+            when = datetime(when.year, when.month, when.day)
         if when.tzinfo is None:
             when = when.replace(tzinfo=timezone.utc)
         t = when.utctimetuple()

@@ -5,8 +5,7 @@ values instead of text. Private: the core calls what is here when a handler asks
 from __future__ import annotations
 
 import hashlib
-import sys
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
 from _snacgi import Request, Response
@@ -46,8 +45,8 @@ def _number(header: str, read: Callable[[int], Any] = int) -> _Property:
 
 
 def _date(header: str) -> _Property:
-    def put(response: Response, value: Union[datetime, int, float, str, None]) -> None:
-        _put(response, header, http_date(value) if isinstance(value, (datetime, int, float)) else value)
+    def put(response: Response, value: Union[date, int, float, str, None]) -> None:
+        _put(response, header, http_date(value) if isinstance(value, (date, int, float)) else value)
 
     return lambda response: when(response.headers.get(header)), put
 
@@ -135,14 +134,12 @@ def put(response: Response, name: str, value: Any) -> None:
     _PROPERTIES[name][1](response, value)
 
 
-def adopt(value: Any) -> Optional[Response]:
-    """A Response of Werkzeug's as one of ours; None: it is none."""
-    wrappers = sys.modules.get("werkzeug.wrappers")
-    if wrappers is None or not isinstance(value, wrappers.Response):
-        return None
+def adopt(value: Any) -> Response:
+    """A Response of Werkzeug's as one of ours."""
     body = value.iter_encoded() if value.is_streamed else value.get_data()
     headers = [pair for pair in value.headers.to_wsgi_list() if value.is_streamed or pair[0] != "Content-Length"]
-    return Response(body, value.status, headers)
+    closing = value._on_close or hasattr(value.response, "close")
+    return Response(body, value.status, headers, background=value.close if closing else None)
 
 
 # ---- methods ------------------------------------------------------------------------
@@ -196,9 +193,6 @@ def iter_encoded(response: Response) -> Iterator[bytes]:
 
 def call_on_close(response: Response, func: Callable[[], Any]) -> Callable[[], Any]:
     """func() when the answer is out, after `background`, which it becomes a part of. May be a decorator."""
-    before: Any = response.background
-    if isinstance(before, BackgroundTasks):
-        before.add_task(func)
-    else:
-        response.background = BackgroundTasks([*([] if before is None else _each(before)), BackgroundTask(func)])
+    before: Any = response.background  # may be other answers', too: it stays as it is
+    response.background = BackgroundTasks([*([] if before is None else _each(before)), BackgroundTask(func)])
     return func

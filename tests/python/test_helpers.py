@@ -110,6 +110,7 @@ def test_delete_cookie():
 @given(st.integers(0, 253402300799), st.datetimes(), st.timezones())
 def test_dates_are_the_library_s(seconds, naive, zone):
     utc = datetime.timezone.utc
+    assert http_date(naive.date()) == http_date(datetime.datetime(naive.year, naive.month, naive.day))
     assert http_date(seconds) == formatdate(seconds, usegmt=True)
     assert http_date(naive) == format_datetime(naive.replace(tzinfo=utc), usegmt=True)
     try:

@@ -4,12 +4,14 @@
 import asyncio
 import contextvars
 import logging
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import snacgi
-from snacgi import HTTPException, Response, _bind, _hooks, abort, current_request, g, get, post
+from snacgi import HTTPException, Response, _bind, _hooks, _json, abort, current_request, g, get, post
 from snacgi import after_request, before_request, errorhandler, teardown_request
 from snacgi.exceptions import BadRequest, InternalServerError, NotFound
 from snacgi.testing import TestClient
@@ -223,6 +225,71 @@ def test_responses_of_werkzeug(client):
     pieces = client.get("/pieces")
     assert (pieces.status_code, pieces.mimetype, pieces.data) == (202, "text/csv", b"ab")
     assert client.get("/empty").status_code == 304
+
+
+def test_responses_of_werkzeug_before_json_default(client, monkeypatch):
+    theirs = pytest.importorskip("werkzeug.exceptions")
+    get("/whole")(lambda: theirs.NotFound().get_response())
+    get("/pieces")(lambda: pytest.importorskip("werkzeug").Response(iter(["a", "b"]), 201, mimetype="text/html"))
+    get("/caught")(lambda: abort(403))
+    get("/other")(lambda: ...)
+    errorhandler(403)(lambda e: theirs.Forbidden().get_response())
+    monkeypatch.setattr(_json, "_own", [str])  # takes everything
+    for path, status in (("/whole", 404), ("/pieces", 201), ("/caught", 403)):
+        answer = client.get(path)
+        assert (answer.status_code, answer.mimetype) == (status, "text/html"), path
+    assert client.get("/other").json == "Ellipsis"
+
+
+def test_responses_of_werkzeug_are_closed(client):
+    from werkzeug.wrappers import Response as Theirs
+
+    done = []
+
+    class Source:
+        def __iter__(self):
+            return iter([b"abc", b"def"])
+
+        def close(self):
+            done.append("source")
+
+    def handler(request):
+        body = {"whole": "abcdef", "list": ["abc", "def"], "pieces": Source()}[request.args["what"]]
+        answer = Theirs(body, headers={"Content-Length": "6"})
+        answer.call_on_close(lambda: done.append("called"))
+        return answer
+
+    for path in both("/theirs", handler):
+        for what in ("whole", "list", "pieces"):
+            done.clear()
+            answer = client.get(f"{path}?what={what}")
+            assert (answer.data, answer.headers["Content-Length"]) == (b"abcdef", "6"), what
+            assert done == (["source", "called"] if what == "pieces" else ["called"]), what
+        done.clear()
+        assert client.head(f"{path}?what=pieces").data == b"" and done == ["source", "called"]
+
+
+def test_hooks_keep_the_length_of_a_stream(client):
+    from werkzeug.wrappers import Response as Theirs
+
+    done, length = [], {"Content-Length": "2"}
+    get("/theirs")(lambda: Theirs(iter(["a", "b"]), headers=length))
+    get("/ours")(lambda: (Response(iter(["a", "b"]), headers=length), 201))
+    get("/tuple")(lambda: (iter(["a", "b"]), length))
+    get("/work")(lambda: (Response("ab", background=lambda: done.append(1)), 201))
+    get("/unknown")(lambda: iter(["a", "b"]))
+    after_request(lambda response: response)
+    for path in ("/theirs", "/ours", "/tuple", "/work", "/unknown"):
+        answer = client.get(path)
+        assert (answer.text, answer.headers.get("Content-Length")) == ("ab", None if path == "/unknown" else "2"), path
+    assert done == [1]
+
+
+def test_nothing_is_imported_to_refuse_a_result():
+    code = """import sys, snacgi, _snacgi
+_snacgi.answer(snacgi.Request(), object(), "f")
+assert not {"snacgi._respmore", "werkzeug"} & set(sys.modules)"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_errors_of_werkzeug(client):

@@ -234,27 +234,51 @@ wrong_result(PyObject *value, const char *name)
 
 static int fill_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source);
 
-/* A Response of Werkzeug's, as its exceptions' get_response() makes: new reference, one of ours; None: it is
- * none, which needs no import where nobody has imported Werkzeug. */
-static PyObject *
-adopted(PyObject *value)
+/* Is it a Response of Werkzeug's, as its exceptions' get_response() makes? Nobody has one who has
+ * not imported Werkzeug. -1 with an exception. */
+static int
+is_werkzeugs(PyObject *value)
 {
-	static PyObject *slot;
-	PyObject *adopt;
+	PyObject *module = PyDict_GetItemString(PyImport_GetModuleDict(), "werkzeug.wrappers"), *class;
+	int rc;
 
-	if (!PyDict_GetItemString(PyImport_GetModuleDict(), "werkzeug.wrappers"))
-		Py_RETURN_NONE;
-	adopt = sn_pycore_lazy(&slot, "snacgi._respmore", "adopt");
-	return adopt ? PyObject_CallOneArg(adopt, value) : NULL;
+	if (!module)
+		return 0;
+	Py_INCREF(module);
+	class = PyObject_GetAttrString(module, "Response");
+	Py_DECREF(module);
+	if (!class) { /* it is being imported, or may not be */
+		PyErr_Clear();
+		return 0;
+	}
+	rc = PyObject_IsInstance(value, class);
+	Py_DECREF(class);
+	return rc;
 }
 
-/* numpy arrays, dataclasses and the like, which the JSON hook knows. */
+static int
+werkzeugs_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source)
+{
+	static PyObject *slot;
+	PyObject *adopt = sn_pycore_lazy(&slot, "snacgi._respmore", "adopt");
+	PyObject *ours = adopt ? PyObject_CallOneArg(adopt, value) : NULL;
+	int rc = ours ? fill_body(res, ours, hidden, name, source) : -1;
+
+	Py_XDECREF(ours);
+	return rc;
+}
+
+/* A Response of Werkzeug's, before the JSON hook sees it, which may take everything; numpy arrays,
+ * dataclasses and the like, which the hook knows. */
 static int
 other_body(struct sn_response *res, PyObject *value, PyObject *hidden, const char *name, PyObject **source)
 {
-	PyObject *hook = sn_answer_json_hook(), *stand_in;
-	int rc;
+	int rc = is_werkzeugs(value);
+	PyObject *hook, *stand_in;
 
+	if (rc != 0)
+		return rc < 0 ? -1 : werkzeugs_body(res, value, hidden, name, source);
+	hook = sn_answer_json_hook();
 	if (!hook)
 		return -1;
 	stand_in = PyObject_CallOneArg(hook, value);
@@ -262,12 +286,7 @@ other_body(struct sn_response *res, PyObject *value, PyObject *hidden, const cha
 		if (!PyErr_ExceptionMatches(PyExc_TypeError))
 			return -1;
 		PyErr_Clear();
-		stand_in = adopted(value);
-		if (!stand_in)
-			return -1;
-		rc = stand_in == Py_None ? wrong_result(value, name) : fill_body(res, stand_in, hidden, name, source);
-		Py_DECREF(stand_in);
-		return rc;
+		return wrong_result(value, name);
 	}
 	rc = json_body(res, stand_in);
 	Py_DECREF(stand_in);

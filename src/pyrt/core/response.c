@@ -270,6 +270,17 @@ add_line(PyObject *pairs, const char *line, size_t len)
 	return rc;
 }
 
+/* The length that was announced for pieces, which no header of `res` tells. */
+static int
+keep_length(PyObject *headers, long long length)
+{
+	PyObject *text = PyUnicode_FromFormat("%lld", length);
+	int rc = text ? set_header(headers, "Content-Length", text) : -1;
+
+	Py_XDECREF(text);
+	return rc;
+}
+
 PyObject *
 sn_pyresponse_from(const struct sn_response *res, PyObject *source)
 {
@@ -293,6 +304,8 @@ sn_pyresponse_from(const struct sn_response *res, PyObject *source)
 			goto failed;
 		at = eol + 2;
 	}
+	if (source && res->length >= 0 && keep_length(SELF(self)->headers, res->length) < 0)
+		goto failed;
 	return self;
 failed:
 	Py_DECREF(self);
