@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from datetime import datetime
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Optional
 
 from _snacgi import Request
 
-from . import _routing
+from . import _routing, _url
 from ._datastructures import MultiDict
 from ._dates import when
 from ._forms import _werkzeug
@@ -118,16 +119,26 @@ def _mimetype_params(request: Request) -> dict[str, str]:
 # ---- the route ----------------------------------------------------------------------
 
 
+@functools.cache
+def _table() -> dict[tuple[str, str], _routing.Route]:
+    # The daemon's routes, which are what they are from its start on; the test client tells its own.
+    table: dict[tuple[str, str], _routing.Route] = {}
+    for route in _routing.registry:
+        for method in route.methods:
+            table.setdefault((route.pattern, method), route)
+    return table
+
+
 def _route(request: Request) -> Optional[_routing.Route]:
     here = request.__dict__
     if "_route" not in here:
         pattern, method = request._pattern, request.method
-        fitting: Iterator[_routing.Route] = (
-            one for one in _routing.registry
-            if one.pattern == pattern and (method in one.methods or (method == "HEAD" and "GET" in one.methods)))
-        here["_route"] = next(fitting, None)
-    route: Optional[_routing.Route] = here["_route"]
-    return route
+        route = None if pattern is None else _table().get((pattern, method))
+        if route is None and method == "HEAD" and pattern is not None:  # one of its own wins over GET's
+            route = _table().get((pattern, "GET"))
+        here["_route"] = route
+    found: Optional[_routing.Route] = here["_route"]
+    return found
 
 
 def _endpoint(request: Request) -> Optional[str]:
@@ -148,7 +159,7 @@ def _blueprints(request: Request) -> list[str]:
 
 
 def _full_path(request: Request) -> str:
-    return f"{request.path}?{request.query_string.decode('latin-1')}"
+    return f"{request.path}?{request.query_string.decode(errors='replace')}"
 
 
 def _host_url(request: Request) -> str:
@@ -156,7 +167,7 @@ def _host_url(request: Request) -> str:
 
 
 def _root_url(request: Request) -> str:
-    return f"{request.scheme}://{request.host}{request.script_root}/"
+    return f"{request.scheme}://{request.host}{_url.root(request)}/"
 
 
 def _values(request: Request) -> MultiDict:

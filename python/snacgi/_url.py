@@ -26,6 +26,11 @@ def build(request: Request) -> str:
     return f"{request.scheme}://{request.host}{request._prefix}{uri}"
 
 
+def root(request: Request) -> str:
+    """What is in front of the path, escaped."""
+    return request._prefix + quote(request._mount, safe="/" + _SAFE)
+
+
 class BuildError(LookupError):
     """url_for() finds no rule for the endpoint and the values."""
 
@@ -104,7 +109,7 @@ def url_for(endpoint: str, *, _anchor: Optional[str] = None, _method: Optional[s
         url += "#" + quote(_anchor, safe=_SAFE + "/?")
     request = _current()
     if request is not None:
-        url = request._prefix + quote(request._mount, safe="/" + _SAFE) + url
+        url = root(request) + url
     if _external or _scheme:
         request = _request_for("_external")
         url = f"{_scheme or request.scheme}://{request.host}{url}"

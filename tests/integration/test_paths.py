@@ -143,13 +143,25 @@ def test_prefix(snacgi: Callable[..., Daemon], tmp: Any) -> None:
 
 def test_links_with_a_prefix(snacgi: Callable[..., Daemon], tmp: Any) -> None:
     """They lead back to where the client was, with and without its own URL being known."""
-    daemon = prefixed(snacgi, tmp, app="routes", prefix="/my app")
-    for path, params in (("/my%20app/where", {}), ("/my app/where", {"REQUEST_URI": None})):
+    daemon = prefixed(snacgi, tmp, app="routes", prefix="/my äpp")
+    root = "/my%20%C3%A4pp"
+    for path, params in ((f"{root}/where", {}), ("/my äpp/where", {"REQUEST_URI": None})):
         links = daemon.get(path, **params).json()
-        assert links["here"] == "/my%20app/where", links
-        assert links["external"].endswith("/my%20app/where") and links["url"] == links["external"], links
-    assert daemon.get("/my%20app/slash/a?x=1").header("Location") == "/my%20app/slash/a/?x=1"
-    assert daemon.get("http://else.example/my%20app/slash/a?x=1").header("Location") == "/my%20app/slash/a/?x=1"
+        assert links["here"] == f"{root}/where" and links["root_path"] == "/my äpp", links
+        assert links["external"].endswith(f"{root}/where") and links["url"] == links["external"], links
+        assert links["root"] + "where" == links["external"], links
+    assert daemon.get(f"{root}/slash/a?x=1").header("Location") == f"{root}/slash/a/?x=1"
+    assert daemon.get(f"http://else.example{root}/slash/a?x=1").header("Location") == f"{root}/slash/a/?x=1"
+
+
+def test_the_endpoint_of_a_head(snacgi: Callable[..., Daemon]) -> None:
+    """The route that runs is the one that request.endpoint tells."""
+    daemon = snacgi(app="routes")
+    for method, path, endpoint in (("GET", "/told/1", "got"), ("HEAD", "/told/1", "headed"), ("PUT", "/told/1", "headed"),
+                                   ("HEAD", "/gotten", "gotten")):
+        answer = daemon.ask(method, path)
+        assert answer.header("X-Endpoint") == endpoint, (method, path)
+    assert daemon.ask("HEAD", "/told/1").header("X-Methods") == "HEAD,PUT"
 
 
 def test_path_request_uri(snacgi: Callable[..., Daemon], tmp: Any) -> None:

@@ -8,7 +8,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request as TheirRequest
 from werkzeug.wrappers import Response as TheirResponse
 
-from snacgi import Blueprint, Request, Response, get, register_blueprint, request, route
+from snacgi import BackgroundTask, BackgroundTasks, Blueprint, Request, Response, get, register_blueprint, request, route
 from snacgi.testing import TestClient
 
 HEADERS = {"User-Agent": "me/1.0", "Referer": "http://a/b", "Origin": "http://a", "Accept": "text/html;q=0.5, application/json",
@@ -32,6 +32,13 @@ def test_requests_as_werkzeugs(path, base):
         assert str(getattr(ours, name)) == str(getattr(theirs, name)), name
     assert ours.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json"
     assert ours.cache_control.max_age == 5 and "a" in ours.if_none_match and ours.range.ranges == [(0, 10)]
+
+
+def test_full_path_is_utf8():
+    raw = {"QUERY_STRING": "x=ä".encode().decode("latin-1")}
+    theirs = TheirRequest({**EnvironBuilder("/a").get_environ(), **raw})
+    assert Request("GET", "/a", environ=raw).full_path == theirs.full_path == "/a?x=ä"
+    assert Request("GET", "/a", environ={"QUERY_STRING": "x=\xff"}).full_path == "/a?x=\ufffd"
 
 
 def test_without_headers():
@@ -87,7 +94,7 @@ def test_the_route(client):
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 SETS = [("location", "/x"), ("content_encoding", "gzip"), ("content_location", "/y"), ("accept_ranges", "none"), ("age", timedelta(seconds=5)),
-        ("age", 5), ("date", NOW), ("expires", NOW), ("last_modified", NOW), ("last_modified", NOW.timestamp()), ("retry_after", 120),
+        ("age", 5), ("date", NOW), ("expires", NOW), ("last_modified", NOW.date()), ("last_modified", NOW), ("last_modified", NOW.timestamp()), ("retry_after", 120),
         ("retry_after", NOW), ("allow", ["GET", "PUT"]), ("vary", "Cookie"), ("content_language", ["de", "en"]),
         ("access_control_allow_origin", "*"), ("access_control_allow_credentials", True), ("access_control_allow_headers", ["X-A", "X-B"]),
         ("access_control_allow_methods", ["GET"]), ("access_control_expose_headers", ["X-A"]), ("access_control_max_age", 600)]
@@ -176,3 +183,18 @@ def test_call_on_close(client):
 
     assert client.get("/c").text == "x" and done == [1, 2, 3]
     assert TestClient().get("/c").text == "x"
+
+
+def test_call_on_close_leaves_a_shared_background_alone(client):
+    done = []
+    shared = BackgroundTasks([BackgroundTask(done.append, 1)])
+
+    @get("/shared")
+    def handler():
+        answer = Response("x", background=shared)
+        answer.call_on_close(lambda: done.append(2))
+        return answer
+
+    for _ in range(2):
+        client.get("/shared")
+    assert done == [1, 2, 1, 2] and len(shared.tasks) == 1

@@ -132,13 +132,13 @@ sn_pyrequest_prefix(PyObject *self, void *arg SN_UNUSED)
 	return text || PyErr_Occurred() ? text : text_of("", 0);
 }
 
-/* What the listener has taken off the path; "". */
+/* What the listener has taken off the path; "". The configuration's text, UTF-8. */
 PyObject *
 sn_pyrequest_mount(PyObject *self, void *arg SN_UNUSED)
 {
 	const char *mount = REQ(self)->mount;
 
-	return text_of(mount, strlen(mount));
+	return PyUnicode_DecodeUTF8(mount, (Py_ssize_t)strlen(mount), "replace");
 }
 
 PyObject *

@@ -28,6 +28,15 @@ def where(request):
             "endpoint": request.endpoint, "root": request.url_root, "root_path": request.root_path}
 
 
+def told(request):
+    return b"", {"X-Endpoint": request.endpoint, "X-Methods": ",".join(request.url_rule.methods)}
+
+
+get("/told/<int:n>", endpoint="got")(told)
+route("/told/<int:n>", methods=["HEAD", "PUT"], endpoint="headed")(told)
+get("/gotten", endpoint="gotten")(told)
+
+
 class Hex(BaseConverter):
     regex = "[0-9a-f]+"
 
