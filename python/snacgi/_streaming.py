@@ -34,6 +34,10 @@ async def drive(out: Any, source: AsyncIterable[Any]) -> None:
                 if pieces % _TURN == 0:
                     await sleep(0)
         out.finish()
+    except GeneratorExit:  # nobody runs it any more
+        raise
+    except BaseException as exc:
+        out.failed(exc)  # its answer ends here, and does not wait for what comes after it
     finally:
         await _aclose_in_time(out.after(), source, iterator)
 
@@ -42,14 +46,15 @@ async def _aclose_in_time(seconds: float, source: Any, iterator: Any) -> None:
     """aclose_source(), which does what comes after the answer; it is cancelled when it takes longer."""
     import asyncio
 
-    task, late = asyncio.current_task(), False
+    loop, timer, late = asyncio._get_running_loop(), None, False  # no loop: it closes us from outside
 
-    def cancel() -> None:
+    def cancel(task: Any) -> None:
         nonlocal late
         late = True
-        task.cancel()  # type: ignore[union-attr]
+        task.cancel()
 
-    timer = asyncio.get_running_loop().call_later(seconds, cancel) if seconds else None
+    if seconds and loop is not None:
+        timer = loop.call_later(seconds, cancel, asyncio.current_task(loop))
     try:
         await aclose_source(source, iterator)
     except asyncio.CancelledError as exc:

@@ -22,6 +22,7 @@ struct sn_aioout {
 	struct sn_aioout *next;
 	struct sn_after after;
 	bool is_after; /* GIL */
+	bool ended;    /* GIL: the call is done with it; `aio` may be gone */
 };
 
 static PyObject *create_future, *set_result;
@@ -109,6 +110,47 @@ py_finish(PyObject *self, PyObject *unused SN_UNUSED)
 	Py_RETURN_NONE;
 }
 
+/* A task that was cancelled because nobody reads has nothing to tell. */
+static bool
+cancelled(const struct sn_aioout *out)
+{
+	if (!PyErr_ExceptionMatches(out->aio->cancelled_error))
+		return false;
+	return sn_request_marked(out->s->req) || out->aio->stopping;
+}
+
+/* An exception is set, which ends the answer. */
+static void
+fail(struct sn_aioout *out)
+{
+	struct sn_pystream *s = out->s;
+
+	if (!cancelled(out)) {
+		sn_pystream_broke(s);
+		return;
+	}
+	PyErr_Clear();
+	s->over = s->over || sn_request_marked(s->req);
+	sn_pystream_refuse(s, "the server is stopping");
+}
+
+/* The source has raised `exc`; it is not closed yet. */
+static PyObject *
+py_failed(PyObject *self, PyObject *exc)
+{
+	struct sn_aioout *out = (struct sn_aioout *)self;
+
+	if (!PyExceptionInstance_Check(exc)) {
+		PyErr_SetString(PyExc_TypeError, "an exception is expected");
+		return NULL;
+	}
+	PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(exc)), Py_NewRef(exc), PyException_GetTraceback(exc));
+	if (out->ended)
+		return NULL; /* nobody to tell */
+	fail(out);
+	Py_RETURN_NONE;
+}
+
 /* The source is to be closed now, which does what comes after the answer. In how many seconds; 0: as
  * long as it likes. */
 static PyObject *
@@ -117,6 +159,8 @@ py_after(PyObject *self, PyObject *unused SN_UNUSED)
 	struct sn_aioout *out = (struct sn_aioout *)self;
 
 	out->is_after = true;
+	if (out->ended)
+		return PyFloat_FromDouble(0);
 	sn_enforcer_after(out->aio->enforcer, &out->after, out->s->req);
 	return PyFloat_FromDouble((double)sn_enforcer_after_ms(out->aio->enforcer) / 1000);
 }
@@ -132,7 +176,8 @@ out_dealloc(PyObject *self)
 {
 	struct sn_aioout *out = (struct sn_aioout *)self;
 
-	sn_enforcer_after_end(out->aio->enforcer, &out->after);
+	if (!out->ended)
+		sn_enforcer_after_end(out->aio->enforcer, &out->after);
 	Py_XDECREF(out->future);
 	sn_pystream_free(out->s);
 	PyObject_Free(self);
@@ -141,6 +186,7 @@ out_dealloc(PyObject *self)
 static PyMethodDef out_methods[] = {
 	{ "write", py_write, METH_O, NULL },
 	{ "finish", py_finish, METH_NOARGS, NULL },
+	{ "failed", py_failed, METH_O, NULL },
 	{ "after", py_after, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };
@@ -187,7 +233,7 @@ sn_aioout_begin(struct sn_aio *a, struct sn_pystream *s, struct sn_aioout **resu
 	out->future = NULL;
 	out->next = NULL;
 	out->after = (struct sn_after){ .linked = false };
-	out->is_after = false;
+	out->is_after = out->ended = false;
 	coro = sn_interp_call("drive", Py_BuildValue("(OO)", (PyObject *)out, s->source));
 	if (!coro) {
 		sn_pystream_broke(s);
@@ -198,30 +244,23 @@ sn_aioout_begin(struct sn_aio *a, struct sn_pystream *s, struct sn_aioout **resu
 	return coro;
 }
 
-/* A task that was cancelled because nobody reads has nothing to tell. */
-static bool
-cancelled(const struct sn_aioout *out)
+/* Its exception's traceback, or a task that never ended, may keep it beyond the end of `aio`. */
+static void
+let_go(struct sn_aioout *out)
 {
-	if (!PyErr_ExceptionMatches(out->aio->cancelled_error))
-		return false;
-	return sn_request_marked(out->s->req) || out->aio->stopping;
+	sn_enforcer_after_end(out->aio->enforcer, &out->after);
+	out->ended = true;
 }
 
 void
 sn_aioout_end(struct sn_aioout *out, PyObject *result)
 {
-	struct sn_pystream *s = out->s;
-
-	sn_enforcer_after_end(out->aio->enforcer, &out->after);
+	let_go(out);
 	if (result) {
 		Py_DECREF(result);
-		sn_pystream_finish(s);
-	} else if (!cancelled(out)) {
-		sn_pystream_broke(s);
+		sn_pystream_finish(out->s);
 	} else {
-		PyErr_Clear();
-		s->over = s->over || sn_request_marked(s->req);
-		sn_pystream_refuse(s, "the server is stopping");
+		fail(out);
 	}
 	Py_DECREF((PyObject *)out);
 }
@@ -241,6 +280,7 @@ sn_aioout_is_over(const struct sn_aioout *out)
 void
 sn_aioout_abandon(struct sn_aioout *out, const char *text)
 {
+	let_go(out);
 	sn_pystream_refuse(out->s, text);
 	Py_DECREF((PyObject *)out);
 }

@@ -226,6 +226,28 @@ def test_background_work(start: Callable[..., Daemon], notes: Notes, tmp: Path, 
     daemon.wait_log(r"background_fails failed after its answer:\n")
 
 
+def test_what_breaks_does_not_wait_for_its_background_work(start: Callable[..., Daemon], notes: Notes, tmp: Path,
+                                                           kind: str) -> None:
+    """It is cut, or an error, and in the log while the work has not begun; that goes on, though nobody is there."""
+    daemon = start()
+    gate = tmp / "gate"
+    target = f"/{kind}/breaks-background?gate={gate}"
+    with begin(daemon, f"{target}&id=cut") as conn:
+        with pytest.raises(Closed) as caught:
+            conn.response()
+    assert caught.value.got.endswith(b"0\n1\n")
+    daemon.wait_log(r"breaks_background failed in the middle of its answer; the connection is cut")
+    with daemon.connect() as conn:
+        assert conn.ask("GET", f"{target}&id=error&after=0").status == 500
+        assert conn.ask("GET", "/plain").json() == {"plain": True}
+    daemon.wait_log(r"breaks_background failed:\n")
+    assert "later" not in str(notes.lines())
+    gate.touch()
+    for which in ("cut", "error"):
+        notes.wait(f"later {which} /{kind}/breaks-background")
+    assert "failed after its answer" not in daemon.log()
+
+
 def test_background_work_after_a_file(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
     """The file goes out without a thread; then, and only then, the work is done."""
     daemon = start(conf={"python": {"dispatch_workers": 1}})
@@ -257,7 +279,7 @@ def test_background_work_after_a_file(start: Callable[..., Daemon], notes: Notes
 
 def test_background_work_after_a_file_at_the_end(start: Callable[..., Daemon], notes: Notes, tmp: Path, kind: str) -> None:
     """The file is cut at the deadline; the work is done nevertheless."""
-    daemon = start(conf={"timeouts": {"shutdown": 3.0}})
+    daemon = start(conf={"timeouts": {"shutdown": 20.0}})
     (tmp / "file").write_bytes(b"x" * 10_000_000)
     unread = begin(daemon, f"/{kind}/background-file?file={tmp}/file&id=1")
     unread.read(8)

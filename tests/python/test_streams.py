@@ -6,6 +6,7 @@ import contextvars
 import gc
 import io
 import threading
+import types
 import weakref
 
 import pytest
@@ -180,6 +181,35 @@ def test_the_daemon_closes_the_iterator():
 
     notes = []
     asyncio.run(run())
+
+
+def test_what_is_closed_without_a_loop_closes_its_source():
+    """As the daemon does when it stops: the loop has ended before the stream."""
+    class Out:
+        bodyless = False
+
+        def after(self):
+            return 5.0
+
+    class Source:
+        def __aiter__(self):
+            return self
+
+        def __anext__(self):
+            return iterate()
+
+        async def aclose(self):
+            notes.append("source")
+
+    @types.coroutine
+    def iterate():
+        yield
+
+    notes = []
+    stream = drive(Out(), Source())
+    stream.send(None)
+    stream.close()
+    assert notes == ["source"]
 
 
 def test_failing_midway_is_raised(client, kind):

@@ -274,6 +274,16 @@ async def async_background_file(request):
     return with_file(request)
 
 
+@get("/sync/breaks-background")
+def breaks_background(request):
+    return Response(breaks(request), background=BackgroundTask(later, request.args["id"], request.args["gate"]))
+
+
+@get("/async/breaks-background")
+async def async_breaks_background(request):
+    return Response(async_breaks(request), background=BackgroundTask(later_async, request.args["id"], request.args["gate"]))
+
+
 @get("/sync/background-fails")
 def background_fails(request):
     return Response("answered", background=BackgroundTask(abort, 418))
