@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""JSON bodies against json.loads, which is the contract, but for NaN and Infinity."""
+"""JSON bodies against json.loads, which is the contract, but for NaN, Infinity and bytes that are no text:
+json.loads takes surrogates that are encoded as characters ("surrogatepass")."""
 
 import gc
 import json
@@ -130,6 +131,14 @@ def test_much_too_deep():
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_encodings(encoding):
     assert agree('{"näme": [1, "日本"]}'.encode(encoding))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_surrogates_are_no_text(encoding):
+    """As bytes; escaped ones, alone as they may be, are taken."""
+    body = '["\ud800"]'.encode(encoding, "surrogatepass")
+    assert json.loads(body) == ["\ud800"] and ours(body) is ValueError
+    assert agree('["\\ud800"]'.encode(encoding))
 
 
 def test_a_key_that_comes_again_is_the_same_object():
