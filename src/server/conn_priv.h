@@ -332,6 +332,8 @@ void sn_out_fill(struct sn_conn *c, struct sn_outq *q, struct sn_out *o, size_t 
 void sn_out_unused(struct sn_conn *c, struct sn_out *o);
 /* Drops everything queued. */
 void sn_out_drop(struct sn_conn *c);
+/* How many bytes of its pieces wait, without frame headers. */
+size_t sn_out_left(struct sn_conn *c, const struct sn_outq *q);
 /* Drops what one source has queued, but for the record that is under way. */
 void sn_out_cut(struct sn_conn *c, struct sn_outq *q);
 static inline bool

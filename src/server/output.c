@@ -218,6 +218,19 @@ framed_size(struct sn_conn *c, const struct sn_out *o)
 	return o->len + (o->len + max - 1) / max * header_size(c, o);
 }
 
+size_t
+sn_out_left(struct sn_conn *c, const struct sn_outq *q)
+{
+	const struct sn_out *o = q->head;
+	if (!o)
+		return 0;
+	if (!o->framed)
+		return q->bytes - o->off;
+	size_t max = c->wire.ops->frame_max, header = header_size(c, o);
+	size_t whole = o->off / (max + header), in = o->off % (max + header);
+	return q->bytes - whole * max - (in > header ? in - header : 0);
+}
+
 void
 sn_out_cut(struct sn_conn *c, struct sn_outq *q)
 {
@@ -381,7 +394,7 @@ sn_out_now(struct sn_conn *c, struct sn_outq *q, const void *data, size_t len, u
 	if (!rest) {
 		queue_drop(c, q);
 		turn_remove(c, q);
-		return rc < 0 ? rc : SN_ENOMEM;
+		return rc < 0 ? rc : now.off ? SN_EGONE : SN_ENOMEM; /* a record that cannot be completed */
 	}
 	memcpy(rest + 1, data, len);
 	*rest = now;

@@ -43,14 +43,23 @@ leave(struct sn_conn *c)
 
 /* ---- shutting: mtx held -------------------------------------------------- */
 
+/* What of the body the socket has taken. */
+static uint64_t
+body_taken(const struct sn_exchange *x)
+{
+	size_t left = sn_out_left(x->conn, &x->out);
+	return x->body_sent > left ? x->body_sent - left : 0;
+}
+
 /* Its handler has begun, or waits for its turn: there would have been an answer. */
 static void
 count_unanswered(const struct sn_exchange *x, bool broken)
 {
 	struct sn_iothread *io = x->conn->io;
 	bool begun = x->state == SN_EX_STREAMING;
+	int status = begun ? x->status : broken ? 503 : SN_ACCESS_GONE;
 	if (io->ctx->access_fd >= 0 && x->req)
-		sn_access_log(io->ctx, x->req, begun ? x->status : SN_ACCESS_GONE, begun ? x->body_sent : 0);
+		sn_access_log(io->ctx, x->req, status, begun ? body_taken(x) : 0);
 	atomic_fetch_sub_explicit(&io->count.in_flight, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(broken ? &io->count.broken : &io->count.gone, 1, memory_order_relaxed);
 }
@@ -419,6 +428,7 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 		           "the body is longer than the Content-Length announced; connection cut");
 		rc = SN_ELIMIT;
 	} else if (!x->body_none) {
+		bool queues = blank || sn_out_pending(c);
 		if (x->body_left >= 0)
 			x->body_left -= (int64_t)len;
 		if (blank) {
@@ -429,7 +439,8 @@ write_body(struct sn_request *req, const void *data, size_t len, struct sn_out *
 		}
 		if (rc == 0 && sn_out_pending(c))
 			widen(c);
-		x->body_sent += len;
+		if (rc == 0 || (queues && rc == SN_EGONE)) /* else it does not wait */
+			x->body_sent += len;
 		x->made_ms = now_of(c);
 	}
 	bool full = blank ? !has_room(x) : x->out.bytes > c->io->ctx->conf->limits.send_buffer;

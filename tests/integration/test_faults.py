@@ -82,8 +82,8 @@ def ask(daemon: Daemon, address: Address, what: str) -> int:
 
 @pytest.mark.parametrize("protocol", ["fastcgi", "scgi"])
 @pytest.mark.parametrize("what", list(ASKED))
-def test_each_allocation_fails_once(snacgi: Snacgi, faults: Faults, what: str, protocol: str) -> None:
-    daemon = start(snacgi, faults)
+def test_each_allocation_fails_once(snacgi: Snacgi, faults: Faults, tmp: Path, what: str, protocol: str) -> None:
+    daemon = start(snacgi, faults, conf={"io_threads": 1, "log": {"access": str(tmp / "access.log")}})
     address = daemon.addresses[protocol == "scgi"]
     for one in ASKED:  # what is made on first use is made
         ask(daemon, address, one)
@@ -104,6 +104,7 @@ def test_each_allocation_fails_once(snacgi: Snacgi, faults: Faults, what: str, p
     else:
         raise AssertionError("a request of 500 allocations?")
     assert n > 1, "it allocates something"
+    assert "\t499\t" not in (tmp / "access.log").read_text(), "who asks here stays"
     assert ask(daemon, address, what) == good
     wait_until(lambda: daemon.get("/native/hello", address=address).status == 200, "it serves")
 

@@ -12,7 +12,7 @@ from typing import Any, Callable
 
 import pytest
 from daemon import Daemon, alive, run, wait_until
-from fcgi import request
+from fcgi import STDOUT, request
 from test_reload import code, reload
 from wire import Closed, environ
 
@@ -67,12 +67,47 @@ def test_an_answer_that_breaks_off(snacgi: Snacgi, tmp: Path) -> None:
     """No answer by its class, but a line in the access log with what was sent."""
     daemon = start(snacgi, app=None, probe="/native/hello", conf={"log": {"access": str(tmp / "access.log")}})
     with daemon.connect() as conn, pytest.raises(Closed):
-        conn.send(request(environ("GET", "/native/pull?size=300000&cut=100000"), b"", 1, True))
+        conn.send(request(environ("GET", "/native/pull?size=300000&cut=260000"), b"", 1, True))
         conn.response()
     wait_until(lambda: page(daemon)["unanswered"] == {"gone": 0, "broken": 1}, "the books")
     lines = [line.split("\t") for line in (tmp / "access.log").read_text().splitlines()]
     broken, = [line for line in lines if line[4] == "/native/pull"]
-    assert broken[5] == "200" and 0 < int(broken[6]) < 300000
+    assert broken[5:7] == ["200", "40000"]
+
+
+def content(got: bytes) -> int:
+    """How many bytes FCGI_STDOUT records have; the last one may be a part."""
+    at = total = 0
+    while at + 8 <= len(got):
+        kind, length, padding = got[at + 1], int.from_bytes(got[at + 4 : at + 6], "big"), got[at + 6]
+        total += min(length, len(got) - at - 8) if kind == STDOUT else 0
+        at += 8 + length + padding
+    return total
+
+
+@pytest.mark.parametrize("target", ["/native/pull?size=50000000&known=0", "/native/send?chunks=500&size=100000"])
+def test_an_answer_whose_reader_leaves(snacgi: Snacgi, tmp: Path, target: str) -> None:
+    """The access log has what the socket had taken: not a byte of what waited behind it."""
+    daemon = start(snacgi, app=None, probe="/native/hello", conf={"io_threads": 1, "log": {"access": str(tmp / "access.log")}})
+    with daemon.connect() as conn:
+        conn.send(request(environ("GET", target), b"", 1, True))
+        got = conn.sock.recv(8)
+        assert page(daemon)["requests"]["in_flight"] == 2
+        os.kill(daemon.worker, signal.SIGSTOP)
+        try:
+            wait_until(lambda: {one.read_text().rpartition(")")[2].split()[0] for one in Path(f"/proc/{daemon.worker}/task").glob("*/stat")} == {"T"},
+                       "all of its threads stand")
+            conn.sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    got += conn.sock.recv(1 << 20)
+            conn.close()
+        finally:
+            os.kill(daemon.worker, signal.SIGCONT)
+    wait_until(lambda: page(daemon)["unanswered"] == {"gone": 1, "broken": 0}, "the books")
+    lines = [line.split("\t") for line in (tmp / "access.log").read_text().splitlines()]
+    gone, = [line for line in lines if line[4] == target.partition("?")[0]]
+    assert gone[5] == "200" and int(gone[6]) == content(got) - len(got[8 : got.index(b"\r\n\r\n") + 4])
 
 
 def test_off_unless_asked_for(snacgi: Snacgi) -> None:
