@@ -18,6 +18,12 @@
 
 #define IDLE_SECONDS 10
 
+struct running { /* on the stack of its thread */
+	struct running *prev, *next;
+	struct sn_request *req;
+	bool told;
+};
+
 struct sn_blocking {
 	struct sn_ring *ring;
 	unsigned max;
@@ -26,6 +32,7 @@ struct sn_blocking {
 	pthread_cond_t work, ended;
 	unsigned threads, idle; /* mtx */
 	bool stopping, hurry;   /* mtx */
+	struct running running; /* mtx: the head of a ring */
 	atomic_ullong late;
 };
 
@@ -42,6 +49,7 @@ sn_blocking_new(unsigned threads, size_t queue, int64_t queue_timeout_ms)
 	}
 	b->max = threads;
 	b->queue_timeout_ms = queue_timeout_ms;
+	b->running.prev = b->running.next = &b->running;
 	pthread_mutex_init(&b->mtx, NULL);
 	sn_clock_cond_init(&b->work);
 	sn_clock_cond_init(&b->ended);
@@ -70,7 +78,6 @@ run(struct sn_blocking *b, struct sn_request *req, bool hurry)
 			req->sink->respond(req, &res);
 		sn_response_free(&res);
 	}
-	sn_request_unref(req);
 }
 
 static void *
@@ -81,9 +88,16 @@ thread_main(void *arg)
 	for (;;) {
 		struct sn_request *req = sn_ring_pop(b->ring);
 		if (req) {
+			struct running r = { .prev = b->running.prev, .next = &b->running, .req = req };
 			bool hurry = b->hurry;
+			r.prev->next = r.next->prev = &r;
 			pthread_mutex_unlock(&b->mtx);
 			run(b, req, hurry);
+			pthread_mutex_lock(&b->mtx);
+			r.prev->next = r.next;
+			r.next->prev = r.prev;
+			pthread_mutex_unlock(&b->mtx);
+			sn_request_unref(req); /* may need the connection's lock */
 			pthread_mutex_lock(&b->mtx);
 			continue;
 		}
@@ -136,6 +150,29 @@ sn_blocking_submit(struct sn_blocking *b, struct sn_request *req)
 	return rc;
 }
 
+/* mtx held. The handlers that do not end: 503, or the cut of what has begun; what they answer later
+ * is dropped. */
+static void
+refuse_running(struct sn_blocking *b)
+{
+	struct running *r = b->running.next;
+	while (r != &b->running) {
+		if (r->told) {
+			r = r->next;
+			continue;
+		}
+		struct sn_request *req = sn_request_ref(r->req);
+		r->told = true;
+		pthread_mutex_unlock(&b->mtx);
+		sn_request_refuse(req, "the server is stopping");
+		if (req->sink)
+			req->sink->cut(req);
+		sn_request_unref(req);
+		pthread_mutex_lock(&b->mtx);
+		r = b->running.next; /* it may have ended meanwhile */
+	}
+}
+
 bool
 sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms)
 {
@@ -153,8 +190,10 @@ sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms)
 	while ((req = sn_ring_pop(b->ring))) {
 		pthread_mutex_unlock(&b->mtx);
 		run(b, req, true);
+		sn_request_unref(req);
 		pthread_mutex_lock(&b->mtx);
 	}
+	refuse_running(b);
 	bool done = b->threads == 0;
 	pthread_mutex_unlock(&b->mtx);
 	return done;

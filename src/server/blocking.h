@@ -14,8 +14,8 @@ struct sn_blocking;
 struct sn_blocking *sn_blocking_new(unsigned threads, size_t queue, int64_t queue_timeout_ms);
 /* Takes a reference of its own. SN_EFULL; SN_EGONE: stopping. Any thread. */
 int sn_blocking_submit(struct sn_blocking *b, struct sn_request *req);
-/* Lets the running and queued requests end by `deadline_ms`; what is still queued then is
- * answered 503. False: handlers are still running (their threads are left alone). */
+/* Lets the running and queued requests end by `deadline_ms`; what is still queued or running then is
+ * answered 503, or cut. False: handlers are still running (their threads are left alone). */
 bool sn_blocking_stop(struct sn_blocking *b, int64_t deadline_ms);
 struct sn_blocking_stats {
 	size_t waiting;

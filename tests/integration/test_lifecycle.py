@@ -187,6 +187,22 @@ def test_shutdown_limit(snacgi: Snacgi) -> None:
         conn.close()
 
 
+def test_shutdown_limit_of_native_handlers(snacgi: Snacgi, tmp: Path) -> None:
+    """Those that block beyond it: a 503, or a cut of what has begun, and a line in the access log for each."""
+    daemon = snacgi(app=None, probe="/native/hello",
+                    conf={"timeouts": {"shutdown": 1.0}, "log": {"access": str(tmp / "access.log")}})
+    daemon.expected_exit = None
+    whole, begun = send(daemon, f"/native/wait?gate={tmp}/never"), send(daemon, f"/native/gated?size=10&gate={tmp}")
+    wait_until(lambda: (tmp / "never.here").exists() and (tmp / "sent").exists(), "both handlers")
+    daemon.signal(signal.SIGTERM)
+    assert whole.response().status == 503
+    with pytest.raises(Closed):
+        begun.response()
+    daemon.wait()
+    lines = [line.split("\t")[4:7] for line in (tmp / "access.log").read_text().splitlines() if "/native/hello" not in line]
+    assert sorted((path, status) for path, status, _ in lines) == [("/native/gated", "200"), ("/native/wait", "503")]
+
+
 @pytest.mark.parametrize("kind", ["thread", "atexit", "task"])
 def test_user_code_cannot_hang_the_end(snacgi: Snacgi, tmp: Path, kind: str) -> None:
     code = tmp / "hang"
