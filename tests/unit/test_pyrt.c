@@ -816,6 +816,38 @@ stop_hooks(void)
 	CHECK(exists("hook"));
 }
 
+/* What an exception's traceback keeps of a stream goes when nothing of the runtime is left. */
+static void
+stop_kept_stream(void)
+{
+	struct sn_pyrt_options opt = options();
+	struct call broken;
+	struct sn_pyrt *rt;
+
+	put("app.py", "import gc, os, threading, time\nfrom snacgi import route\n"
+	    "def path(name): return os.path.join(os.path.dirname(__file__), name)\n"
+	    "kept = KeyError('kept')\n"
+	    "def drop():\n"
+	    "    while not os.path.exists(path('drop')): time.sleep(0.002)\n"
+	    "    names = [frame.f_code.co_name for frame, _ in __import__('traceback').walk_tb(kept.__traceback__)]\n"
+	    "    kept.__traceback__ = None\n"
+	    "    gc.collect()\n"
+	    "    if 'drive' in names: open(path('dropped'), 'w').close()\n"
+	    "threading.Thread(target=drop, daemon=True).start()\n"
+	    "@route('/breaks')\n"
+	    "async def breaks(request):\n"
+	    "    raise kept\n"
+	    "    yield\n");
+	opt.after = 60;
+	rt = start(&opt);
+	CHECK(begin(&broken, rt, "/breaks") == 0);
+	expect(&broken, 500, "");
+	stop(rt);
+	put("drop", "");
+	wait_file("dropped");
+	end(&broken);
+}
+
 static void
 fails(const struct sn_pyrt_options *opt, int rc, const char *text1, const char *text2)
 {
@@ -972,6 +1004,7 @@ in_child(void **state)
 #define CHILD(name) static void (*name##_fn)(void) = name;
 CHILD(lanes) CHILD(blocked_one) CHILD(blocked_three) CHILD(burning) CHILD(full_ring)
 CHILD(one_worker) CHILD(async_limit) CHILD(stop_drains) CHILD(stop_deadline) CHILD(stop_hooks)
+CHILD(stop_kept_stream)
 CHILD(import_error) CHILD(import_exit) CHILD(pool_import_error) CHILD(no_uvloop) CHILD(no_modules)
 CHILD(late_is_ended) CHILD(stuck_is_replaced) CHILD(stop_without_the_stuck) CHILD(gil_is_held)
 CHILD(bad_venv) CHILD(no_orphans) CHILD(in_venv) CHILD(check_pickling)
@@ -984,7 +1017,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(lanes), TEST(blocked_one), TEST(blocked_three), TEST(burning), TEST(full_ring),
 		TEST(one_worker), TEST(async_limit), TEST(stop_drains), TEST(stop_deadline),
-		TEST(stop_hooks), TEST(import_error), TEST(import_exit), TEST(pool_import_error),
+		TEST(stop_hooks), TEST(stop_kept_stream), TEST(import_error), TEST(import_exit), TEST(pool_import_error),
 		TEST(no_uvloop), TEST(no_modules), TEST(bad_venv), TEST(no_orphans), TEST(in_venv), TEST(check_pickling),
 		TEST(late_is_ended), TEST(stuck_is_replaced), TEST(stop_without_the_stuck),
 		TEST(gil_is_held),
