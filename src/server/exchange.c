@@ -88,9 +88,11 @@ sn_exchange_reject(struct sn_exchange *x, int status, const char *text)
 		sn_conn_close(c);
 		return;
 	}
-	/* A peer that sends several requests at once may have begun the next one already: his
-	 * connection stays, and the rest of this one is passed over. */
-	if (c->nactive == 1 && !c->wire.ops->multiplexed(&c->wire))
+	/* Who has sent all of it may send the next one as soon as he is answered: an end of the connection
+	 * would race with that one. A peer that sends several requests at once may have begun it
+	 * already: his connection stays too, and the rest of this one is passed over. */
+	bool more = !x->keep || c->wire.ops->receiving(&x->stream);
+	if (more && c->nactive == 1 && !c->wire.ops->multiplexed(&c->wire))
 		sn_conn_close_after(c);
 	count_refusal(x, status);
 	sn_log_debug("request %016llx refused: %d %s", (unsigned long long)x->req->id, status, text);

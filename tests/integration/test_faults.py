@@ -192,3 +192,20 @@ def test_no_descriptor_to_wait_for_a_body_with(snacgi: Snacgi) -> None:
         daemon.wait_log("cannot wait for a request body: .*Too many open files")
         resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, before)
     assert daemon.get("/native/hello").status == 200
+
+
+BIG = b"[" + b" " * 200_000 + b"1]"
+
+
+def test_a_whole_request_that_is_refused_leaves_its_connection(snacgi: Snacgi) -> None:
+    """Its front server may send the next one at once, and would not send a POST again."""
+    daemon = snacgi(app=None, probe="/native/hello")
+    with daemon.connect() as conn:
+        assert conn.ask("GET", "/native/hello").status == 200
+        before = use_up_descriptors(daemon)
+        for _ in range(3):
+            assert conn.ask("POST", "/native/echo", BIG).status == 503
+        resource.prlimit(daemon.worker, resource.RLIMIT_NOFILE, before)
+        assert conn.ask("POST", "/native/echo", BIG).status == 200
+        assert conn.ask("POST", "/native/hello", b"", {"Content-Length": "x"}).status in (400, 405)
+        assert conn.ask("GET", "/native/hello").status == 200
