@@ -14,7 +14,6 @@ from . import _conditional
 from ._background import BackgroundTask, BackgroundTasks, _each
 from ._dates import http_date, when
 from ._forms import _werkzeug
-from ._globals import now_or_none
 
 _Property = tuple[Callable[[Response], Any], Callable[[Response, Any], None]]
 
@@ -174,6 +173,8 @@ def make_conditional(response: Response, request_or_environ: Any = None, accept_
     one. Returns the same Response. Ranges are send_file()'s."""
     if accept_ranges not in (False, "none"):
         raise ValueError("make_conditional() sends no ranges: use send_file()")
+    from ._globals import now_or_none  # who has it makes every request current, see _bind
+
     request = request_or_environ if isinstance(request_or_environ, Request) else now_or_none()
     if request is None:
         raise RuntimeError("make_conditional() needs a Request, or a request that is being answered")

@@ -14,6 +14,7 @@ from ._routing import Route
 
 
 def warm(routes: Iterable[Route]) -> None:
+    """None of them may import _globals, by which bind() knows that the application wants its requests current."""
     names = {"snacgi._helpers", "snacgi._json", "snacgi._reqmore", "snacgi._respmore", "snacgi._url"}
     for route in routes:
         if route.stream:

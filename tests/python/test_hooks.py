@@ -523,3 +523,9 @@ def test_wrong_functions_for_life(life):
         snacgi.worker_init(coroutine)
     with pytest.raises(TypeError, match="on_startup"):
         snacgi.on_startup(lambda app: None)
+
+
+def test_what_is_imported_before_the_first_request_makes_none_current():
+    """It would cost every request, and keep the last one alive: only who asks for current_request has it."""
+    code = "import sys, snacgi._runtime as r; r.collect(); sys.exit('snacgi._globals' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
