@@ -3,33 +3,17 @@
 
 from __future__ import annotations
 
-import logging
-from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from _snacgi import Request
 
 from . import _globals
-from ._hooks import app_scope, is_async
+from ._bind import _Pipeline, drive_by_hand, missing
+from ._hooks import app_scope
 from ._newrequest import _pairs
 
 if TYPE_CHECKING:
     from ._blueprint import App
-
-_log = logging.getLogger("snacgi")
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    import asyncio
-
-    if asyncio._get_running_loop() is None:
-        asyncio.run(coroutine)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1, "snacgi-teardown") as thread:  # a loop cannot run within another
-        context = copy_context()
-        thread.submit(lambda: context.run(lambda: asyncio.run(coroutine))).result()
 
 
 class Context:
@@ -51,20 +35,10 @@ class Context:
     def pop(self, exc: Optional[BaseException] = None) -> None:
         route = self.request._route if self.request is not None else None
         try:
-            for scope in (*(route.scopes if route is not None else ()), app_scope):
-                for f in reversed(scope.teardown):
-                    self._tear_down(f, exc)
+            scopes = (*(route.scopes if route is not None else ()), app_scope)
+            drive_by_hand(_Pipeline(missing, "snacgi", False, scopes, False).tear_down(exc))
         finally:
             self._left.pop()()
-
-    def _tear_down(self, f: Callable[..., Any], exc: Optional[BaseException]) -> None:
-        try:
-            if is_async(f):
-                _run(f(exc))
-            else:
-                f(exc)
-        except Exception:
-            _log.exception("%s (teardown_request) failed", getattr(f, "__qualname__", f))
 
     def __enter__(self) -> Context:
         self.push()

@@ -13,7 +13,7 @@ import contextvars
 import logging
 import re
 import sys
-from typing import Any, Awaitable, Callable, Coroutine, Mapping, Optional, Sequence
+from typing import Any, Awaitable, Callable, Coroutine, Mapping, Optional, Sequence, TypeVar
 
 import _snacgi
 from _snacgi import Request, Response
@@ -24,6 +24,7 @@ from ._streaming import AsyncGuarded, Guarded, is_async_source, is_streamed
 from .exceptions import HTTPException, InternalServerError, MethodNotAllowed, NotFound, answer_of
 
 _log = logging.getLogger("snacgi")
+Result = TypeVar("Result")
 
 
 def bind(route: Route, propagate: bool = False) -> Callable[..., Any]:
@@ -166,17 +167,21 @@ def _callable_from(func: Callable[..., Any], asynchronous: bool) -> Callable[...
     else:
 
         async def call(*args: Any) -> Any:
-            import asyncio  # at every start it would cost more than the interpreter
-
-            return asyncio.run(func(*args))
+            return _run(func(*args))
 
     return call
 
 
-def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio
+def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    import asyncio  # at every start it would cost more than the interpreter
 
-    return asyncio.run(coroutine)
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1, "snacgi-hook") as thread:  # a loop cannot run within another
+        context = contextvars.copy_context()
+        return thread.submit(lambda: context.run(lambda: asyncio.run(coroutine))).result()
 
 
 def drive_by_hand(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -17,7 +17,7 @@ _RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
 
 
 def _time(text: Optional[str]) -> Optional[float]:
-    time = when(text) if text else None
+    time = when(text)
     return None if time is None else time.timestamp()
 
 

@@ -29,10 +29,12 @@ def http_date(when: Union[date, int, float]) -> str:
 
 def when(text: Optional[str]) -> Optional[datetime]:
     """A header's date; None: there is none, or it is malformed."""
+    if not text:
+        return None
     from email.utils import parsedate_to_datetime
 
     try:
-        time = parsedate_to_datetime(text or "")
+        time = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -4,7 +4,6 @@ values instead of text. Private: the core calls what is here when a handler asks
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
@@ -164,6 +163,8 @@ def get_etag(response: Response) -> tuple[Optional[str], Optional[bool]]:
 def add_etag(response: Response, overwrite: bool = False, weak: bool = False) -> None:
     """Sets the ETag by the body, unless there is one."""
     if overwrite or "ETag" not in response.headers:
+        import hashlib  # and libcrypto with it: a start would wait for it
+
         set_etag(response, hashlib.sha1(response.get_data()).hexdigest(), weak)
 
 
@@ -182,7 +183,6 @@ def make_conditional(response: Response, request_or_environ: Any = None, accept_
     if request.method in ("GET", "HEAD") and not _conditional.passes(
             request, get_etag(response)[0], modified.timestamp() if modified else None):
         response.status_code = 304
-        response.set_data(b"")
     return response
 
 

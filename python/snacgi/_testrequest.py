@@ -8,10 +8,11 @@ import json as _json
 import mimetypes
 import os
 import time
-from email.utils import parsedate_to_datetime
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Iterable, Iterator, Mapping, Optional
 from urllib.parse import urlencode
+
+from ._dates import when
 
 
 def _flat(source: Any) -> Iterator[tuple[str, Any]]:
@@ -80,7 +81,8 @@ def basic_auth(username: str, password: str) -> str:
 
 def body_of(data: Any, json: Any, files: Any, content_type: Optional[str] = None) -> tuple[bytes, Optional[str]]:
     """(body, content type) for the client's arguments. A multipart type needs no boundary: fields get one."""
-    multi = content_type is not None and content_type.startswith("multipart/") and "boundary=" not in content_type
+    multi = (json is None and content_type is not None and content_type.startswith("multipart/")
+             and "boundary=" not in content_type)
     body, kind = _body_of(data, json, files, multi)
     return body, kind if multi and kind else content_type or kind
 
@@ -156,8 +158,7 @@ def _is_over(max_age: str, expires: str) -> bool:
     try:
         if max_age:
             return int(max_age) <= 0
-        if expires:
-            return parsedate_to_datetime(expires).timestamp() <= time.time()
-    except (ValueError, TypeError):
-        pass
-    return False
+    except ValueError:
+        return False
+    end = when(expires)
+    return end is not None and end.timestamp() <= time.time()

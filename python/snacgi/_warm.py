@@ -2,8 +2,8 @@
 """What requests need is imported before the first of them: an import opens files and takes memory, and
 where these have run out it is the request that fails. Private.
 
-Not what takes long and only some handlers use: Werkzeug's parsers, asyncio without async routes, and
-email.utils, which reads dates."""
+Not what takes long and only some handlers use: Werkzeug's parsers, asyncio without async routes,
+email.utils, which reads dates, and hashlib."""
 
 from __future__ import annotations
 

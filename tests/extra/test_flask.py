@@ -23,3 +23,4 @@ def test_ported_was_a_flask_application():
     exec(compile(text, "ported.py", "exec"), ported.__dict__)
     assert type(ported.app).__module__ == "flask.app"
     behaves(ported.app.test_client())
+    assert ported.ended == ["anonymous"] * 4 + ["ada"] + ["anonymous"] * 15

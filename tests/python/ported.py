@@ -30,7 +30,7 @@ def add_header(response):
 
 @app.teardown_appcontext
 def end(exc):
-    ended.append(g.get("user", "setup"))
+    ended.append(g.user)
 
 
 @app.route("/about")

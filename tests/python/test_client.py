@@ -284,3 +284,5 @@ def test_auth_base_url_and_multipart(client):
     assert client.get("/x", base_url="https://example.org:1/").json[0] == "https://example.org:1/x"
     assert client.post("/x", data={"a": "b"}, content_type="multipart/form-data").json[2:] == ["multipart/form-data", {"a": "b"}]
     assert client.post("/x", data=b"x", content_type="multipart/form-data").status_code == 400
+    post("/kind")(lambda request: [request.content_type, request.data.decode()])
+    assert client.post("/kind", json=[1], content_type="multipart/mixed").json == ["multipart/mixed", "[1]"]

@@ -7,7 +7,7 @@ from email.utils import format_datetime, formatdate
 from http.cookies import SimpleCookie
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snacgi import Response, jsonify, make_response, redirect
@@ -107,6 +107,7 @@ def test_delete_cookie():
     assert response.headers["Set-Cookie"] == "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/x"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 253402300799), st.datetimes(), st.timezones())
 def test_dates_are_the_library_s(seconds, naive, zone):
     utc = datetime.timezone.utc

@@ -380,6 +380,30 @@ def test_async_hooks(client):
         assert client.get(path + "?a=1").text == "key"
 
 
+def test_async_hooks_around_a_sync_handler_in_an_event_loop(client):
+    seen = []
+
+    @before_request
+    async def before():
+        await asyncio.sleep(0)
+        seen.append(current_request.path)
+
+    @teardown_request
+    async def teardown(exc):
+        await asyncio.sleep(0)
+        seen.append(g.user)
+
+    @get("/x")
+    def handler(request):
+        g.user = "ada"
+        return "x"
+
+    async def inside():
+        return client.get("/x").text
+
+    assert asyncio.run(inside()) == "x" and seen == ["/x", "ada"]
+
+
 def test_g_and_current_request(client):
     pool_threads = []
 

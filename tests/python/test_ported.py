@@ -49,5 +49,6 @@ def behaves(client):
 
 def test_ported(client):
     behaves(client)
+    assert sys.modules["ported"].ended == ["anonymous"] * 4 + ["ada"] + ["anonymous"] * 15
     client.post("/login")
     assert client.get_cookie("session") == "abc"
