@@ -8,7 +8,6 @@ SN_CORE_SOURCES += \
 	src/http/method.c src/http/method.h \
 	src/http/params.c src/http/params.h \
 	src/http/path.c src/http/path.h \
-	src/http/percent_priv.h \
 	src/http/query.c src/http/query.h \
 	src/http/request.c src/http/request.h \
 	src/http/response.c src/http/response.h \

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "base/vec.h"
+
 /* gcc finds them too large for so many calls; each is called once in the loop that matters. */
 #define SN_INLINE inline __attribute__((always_inline))
 
@@ -82,9 +84,6 @@ sn_params_count_scgi(const uint8_t *src, size_t len)
 	return n;
 }
 
-/* Sixteen bytes at a time in the compiler's own vectors (SSE2, NEON, or plain words). */
-typedef uint8_t vec __attribute__((vector_size(16)));
-
 struct wide {
 	uint64_t a, b;
 };
@@ -93,24 +92,16 @@ struct wide {
 
 /* Moves a block that begins with a name of up to so many bytes. Adds to `equals` where that has a '='. */
 static SN_INLINE void
-move_name_block(char *dst, const uint8_t *src, uint32_t n, vec *equals)
+move_name_block(char *dst, const uint8_t *src, uint32_t n, sn_vec *equals)
 {
-	const vec place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-	vec head, tail;
+	const sn_vec place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	sn_vec head, tail;
 	memcpy(&head, src, sizeof(head));
 	memcpy(&tail, src + 16, sizeof(tail));
 	memcpy(dst, &head, sizeof(head));
 	memcpy(dst + 16, &tail, sizeof(tail));
-	*equals |= (vec)(head == '=') & (vec)(place < (uint8_t)n);
-	*equals |= (vec)(tail == '=') & (vec)(place + 16 < (uint8_t)n);
-}
-
-static bool
-any(vec v)
-{
-	uint64_t half[2];
-	memcpy(half, &v, sizeof(half));
-	return (half[0] | half[1]) != 0;
+	*equals |= (sn_vec)(head == '=') & (sn_vec)(place < (uint8_t)n);
+	*equals |= (sn_vec)(tail == '=') & (sn_vec)(place + 16 < (uint8_t)n);
 }
 
 /* memmove that is quick for short, overlapping pieces: everything is loaded
@@ -251,12 +242,12 @@ count_nuls(const char *s, size_t len)
 	size_t n = 0;
 	while (end - s >= 16) {
 		size_t blocks = (size_t)(end - s) / 16;
-		vec sum = { 0 }, v;
+		sn_vec sum = { 0 }, v;
 		if (blocks > 255) /* each lane counts to 255 */
 			blocks = 255;
 		for (; blocks; blocks--, s += 16) {
 			memcpy(&v, s, 16);
-			sum -= (vec)(v == 0); /* true is -1 */
+			sum -= (sn_vec)(v == 0); /* true is -1 */
 		}
 		for (int i = 0; i < 16; i++)
 			n += sum[i];
@@ -285,7 +276,7 @@ sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 	const uint8_t *blocks = apart(d->bytes, src, len) ? end : src;
 	uint32_t out = 0;
 	bool equals = false;
-	vec in_blocks = { 0 };
+	sn_vec in_blocks = { 0 };
 	memset(d->known, 0, sizeof(d->known));
 	d->used = d->n = 0;
 	for (; p < end; pair++) {
@@ -323,7 +314,7 @@ sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 	}
 	d->used = out;
 	d->n = (uint32_t)(pair - d->index);
-	if (sn_unlikely(equals || any(in_blocks)))
+	if (sn_unlikely(equals || sn_vec_any(in_blocks)))
 		return -SN_PARAMS_NAME;
 	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)d->n))
 		return find_nul(dst, d->index, d->n);

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "http/percent_priv.h"
+#include "base/hex.h"
 
 static const char not_utf8[] = "the path is not UTF-8";
 

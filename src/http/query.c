@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "http/percent_priv.h"
+#include "base/hex.h"
 
 bool
 sn_query_next(const char **at, const char *end, struct sn_query_pair *out)

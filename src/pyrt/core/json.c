@@ -170,7 +170,7 @@ copy_clean(char *p, const uint8_t *s, size_t len)
 	size_t i = 0;
 
 	for (; len - i >= 16; i += 16) {
-		sn_json_vec v = sn_json_vec_load(s + i);
+		sn_vec v = sn_vec_load(s + i);
 		if (sn_json_vec_special(v))
 			break;
 		memcpy(p + i, &v, 16);

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/hex.h"
 #include "pyrt/core/jsontext_priv.h"
 
 #define DEPTH_MAX 256 /* about 150 bytes of stack each; deeper ones are the library's */
@@ -48,18 +49,18 @@ static inline size_t
 plain_run(const uint8_t *s, const uint8_t *end, uint8_t *wide)
 {
 	const uint8_t *p = s;
-	sn_json_vec seen = { 0 };
+	sn_vec seen = { 0 };
 	uint8_t all = 0;
 
 	for (; end - p >= 16; p += 16) {
-		sn_json_vec v = sn_json_vec_load(p);
+		sn_vec v = sn_vec_load(p);
 		if (sn_json_vec_special(v))
 			break;
 		seen |= v;
 	}
 	for (; p < end && !sn_json_special(*p); p++)
 		all |= *p;
-	*wide = sn_json_vec_any(seen & 0x80) ? 0x80 : all & 0x80;
+	*wide = sn_vec_any(seen & 0x80) ? 0x80 : all & 0x80;
 	return (size_t)(p - s);
 }
 
@@ -91,13 +92,10 @@ read_hex(struct reader *r)
 	if (r->end - r->p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		uint8_t c = *r->p++, lower = c | 0x20;
-		if (c >= '0' && c <= '9')
-			n = n << 4 | (c - '0');
-		else if (lower >= 'a' && lower <= 'f')
-			n = n << 4 | (lower - 'a' + 10);
-		else
+		int value = sn_hex_digit((char)*r->p++);
+		if (value < 0)
 			return -1;
+		n = n << 4 | value;
 	}
 	return n;
 }

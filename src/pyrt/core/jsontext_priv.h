@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
+
+#include "base/vec.h"
 
 /* A byte that cannot stand for itself between quotes. */
 static inline bool
@@ -17,32 +18,11 @@ sn_json_special(uint8_t c)
 	return c < 0x20 || c == '"' || c == '\\';
 }
 
-/* Sixteen bytes in the compiler's own vectors. */
-typedef uint8_t sn_json_vec __attribute__((vector_size(16)));
-
-static inline sn_json_vec
-sn_json_vec_load(const uint8_t *s)
-{
-	sn_json_vec v;
-
-	memcpy(&v, s, sizeof(v));
-	return v;
-}
-
-static inline bool
-sn_json_vec_any(sn_json_vec v)
-{
-	uint64_t half[2];
-
-	memcpy(half, &v, sizeof(v));
-	return (half[0] | half[1]) != 0;
-}
-
 /* True when one of the sixteen is special. */
 static inline bool
-sn_json_vec_special(sn_json_vec v)
+sn_json_vec_special(sn_vec v)
 {
-	return sn_json_vec_any((sn_json_vec)(v < 0x20) | (sn_json_vec)(v == '"') | (sn_json_vec)(v == '\\'));
+	return sn_vec_any((sn_vec)(v < 0x20) | (sn_vec)(v == '"') | (sn_vec)(v == '\\'));
 }
 
 /* One character that is not ASCII, as UTF-8; room for four bytes. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Two hexadecimal digits into a byte. For path.c and query.c.
+ * Hexadecimal digits.
  */
-#ifndef SN_HTTP_PERCENT_PRIV_H
-#define SN_HTTP_PERCENT_PRIV_H
+#ifndef SN_BASE_HEX_H
+#define SN_BASE_HEX_H
 
 #include <stddef.h>
 
+/* -1: it is none. */
 static inline int
 sn_hex_digit(char c)
 {
