@@ -39,31 +39,32 @@ static const struct target {
 	const char *name; /* of the template as well */
 	const char *protocol; /* NULL: the template has the words of server/print_units.h */
 	const struct form *form; /* NULL: this server starts us and passes the socket */
+	enum sn_print_units_kind kind; /* without a protocol */
 } targets[] = {
-	{ "nginx", "fastcgi", &nginx },
-	{ "nginx-minimal", "fastcgi", &nginx },
-	{ "nginx-scgi", "scgi", &nginx },
-	{ "nginx-scgi-minimal", "scgi", &nginx },
-	{ "apache", "fastcgi", &apache_fcgi },
-	{ "apache-minimal", "fastcgi", &apache_fcgi },
-	{ "apache-scgi", "scgi", &apache_scgi },
-	{ "apache-scgi-minimal", "scgi", &apache_scgi },
-	{ "apache-fcgid", "fastcgi", NULL },
-	{ "apache-fcgid-minimal", "fastcgi", NULL },
-	{ "caddy", "fastcgi", &caddy },
-	{ "caddy-minimal", "fastcgi", &caddy },
-	{ "lighttpd", "fastcgi", &lighttpd },
-	{ "lighttpd-minimal", "fastcgi", &lighttpd },
-	{ "lighttpd-scgi", "scgi", &lighttpd },
-	{ "lighttpd-scgi-minimal", "scgi", &lighttpd },
-	{ "haproxy", "fastcgi", &haproxy },
-	{ "haproxy-minimal", "fastcgi", &haproxy },
+	{ "nginx", "fastcgi", &nginx, 0 },
+	{ "nginx-minimal", "fastcgi", &nginx, 0 },
+	{ "nginx-scgi", "scgi", &nginx, 0 },
+	{ "nginx-scgi-minimal", "scgi", &nginx, 0 },
+	{ "apache", "fastcgi", &apache_fcgi, 0 },
+	{ "apache-minimal", "fastcgi", &apache_fcgi, 0 },
+	{ "apache-scgi", "scgi", &apache_scgi, 0 },
+	{ "apache-scgi-minimal", "scgi", &apache_scgi, 0 },
+	{ "apache-fcgid", "fastcgi", NULL, 0 },
+	{ "apache-fcgid-minimal", "fastcgi", NULL, 0 },
+	{ "caddy", "fastcgi", &caddy, 0 },
+	{ "caddy-minimal", "fastcgi", &caddy, 0 },
+	{ "lighttpd", "fastcgi", &lighttpd, 0 },
+	{ "lighttpd-minimal", "fastcgi", &lighttpd, 0 },
+	{ "lighttpd-scgi", "scgi", &lighttpd, 0 },
+	{ "lighttpd-scgi-minimal", "scgi", &lighttpd, 0 },
+	{ "haproxy", "fastcgi", &haproxy, 0 },
+	{ "haproxy-minimal", "fastcgi", &haproxy, 0 },
 	/* Who starts snacgi. */
-	{ "systemd", NULL, NULL },
-	{ "systemd-minimal", NULL, NULL },
-	{ "systemd-socket", NULL, NULL },
-	{ "container", NULL, NULL },
-	{ "container-minimal", NULL, NULL },
+	{ "systemd", NULL, NULL, SN_UNITS_SERVICE },
+	{ "systemd-minimal", NULL, NULL, SN_UNITS_MINIMAL },
+	{ "systemd-socket", NULL, NULL, SN_UNITS_SOCKET },
+	{ "container", NULL, NULL, SN_UNITS_CONTAINER },
+	{ "container-minimal", NULL, NULL, SN_UNITS_CONTAINER },
 };
 
 struct job {
@@ -347,17 +348,27 @@ fill_sockets(struct sn_buf *out, struct job *job, const char *text, struct sn_wh
 static int
 fill_units(struct sn_buf *out, struct job *job, const char *text, struct sn_why *why)
 {
-	const char *name = job->target->name;
-	job->units = (struct sn_print_units){
-		.conf = job->conf,
-		.kind = strncmp(name, "container", 9) == 0 ? SN_UNITS_CONTAINER
-		        : strcmp(name, "systemd-socket") == 0 ? SN_UNITS_SOCKET
-		        : strcmp(name, "systemd-minimal") == 0 ? SN_UNITS_MINIMAL : SN_UNITS_SERVICE,
-	};
+	job->units = (struct sn_print_units){ .conf = job->conf, .kind = job->target->kind };
 	int rc = sn_print_units_check(&job->units, why);
 	if (rc < 0)
 		return rc;
 	return job->units.kind == SN_UNITS_SOCKET ? fill_sockets(out, job, text, why) : fill(out, job, text, why);
+}
+
+static const struct target *
+find_target(const char *server)
+{
+	for (size_t i = 0; i < SN_COUNT(targets); i++)
+		if (strcmp(targets[i].name, server) == 0)
+			return &targets[i];
+	return NULL;
+}
+
+bool
+sn_print_config_starts(const char *server)
+{
+	const struct target *target = find_target(server);
+	return target && !target->protocol;
 }
 
 int
@@ -369,9 +380,7 @@ sn_print_config(const struct sn_conf *conf, const char *server)
 	int rc = 0;
 	sn_buf_init(&text, NULL, 0);
 	sn_buf_init(&out, NULL, 0);
-	for (size_t i = 0; i < SN_COUNT(targets); i++)
-		if (strcmp(targets[i].name, server) == 0)
-			job.target = &targets[i];
+	job.target = find_target(server);
 	if (!job.target)
 		rc = sn_why_set(&why, SN_ECONF, "there is no configuration for '%s'; choose one of %s", server,
 		                sn_print_config_names());

@@ -14,6 +14,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RUN "/run/"
 #define IMAGE_CONF "/opt/app/snacgi.conf"
@@ -117,7 +118,8 @@ check_own(const struct sn_print_units *u, const struct sn_conf_listen *l, const 
 		                  "own, as in unix:/run/snacgi/snacgi.sock", l->address);
 	if (container)
 		return 0;
-	if (strncmp(l->path, RUN, strlen(RUN)) != 0 || !strchr(l->path + strlen(RUN), '/'))
+	if (strncmp(l->path, RUN, strlen(RUN)) != 0 || !strchr(l->path + strlen(RUN), '/') ||
+	    (u->kind == SN_UNITS_SERVICE && below(l->path, "/run/user")))
 		return sn_why_set(why, SN_ECONF, "%s: the service's sandbox writes and shows sockets in a directory of "
 		                  "its own below /run; listen at unix:/run/snacgi/snacgi.sock%s", l->address, mend);
 	for (size_t i = 0; below(l->path, "/run/snacgi") && i < u->conf->nlisten; i++)
@@ -251,7 +253,7 @@ add_unit(struct sn_buf *out, const struct sn_conf_listen *l)
 	return sn_buf_addf(out, "snacgi-%s.socket", l->path);
 }
 
-/* Every socket unit, each behind `before`; a listener may share its name with others. */
+/* Every socket unit, behind `first`, and `next` between them; nothing where there is none. */
 static int
 add_units(struct sn_buf *out, const struct sn_conf *c, const char *first, const char *next)
 {
@@ -320,7 +322,8 @@ add_application(struct sn_buf *out, const struct sn_conf *c)
 	if (!c->file)
 		return sn_buf_adds(out, "\nCOPY --from=app python /opt/app/python"
 		                   "\nCOPY deploy/container/snacgi.conf " IMAGE_CONF);
-	if (*c->python.dir)
+	/* the default one need not be there */
+	if (*c->python.dir && (c->python.dir_named || access(c->python.dir, F_OK) == 0))
 		rc = sn_buf_addf(out, "\nCOPY --from=app %s %s", beside(c, c->python.dir), c->python.dir);
 	return rc < 0 ? rc : sn_buf_addf(out, "\nCOPY --from=app %s %s", beside(c, c->file), c->file);
 }

@@ -101,7 +101,7 @@ def choose(total: int, budget: float, each: float) -> list[int]:
     if budget <= 0 or total * each <= budget:
         return list(range(1, total + 1))
     bits = (total - 1).bit_length()
-    order = (int(format(k, f"0{bits}b")[::-1], 2) for k in range(1 << bits)) if bits else iter([0])
+    order = (int(format(k, f"0{bits}b")[::-1], 2) for k in range(1 << bits))
     inside = (1 + k for k in order if k < total)
     return sorted(itertools.islice(inside, int(budget / each)))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon import BUILD, SRC, configuration, environment, run
+import test_cli
+from daemon import BUILD, configuration, environment
 from test_listeners import tool
 
 OWN = {"listen": [{"address": "unix:/run/shop/web/s.sock", "group": "www-data"}, {"address": "127.0.0.1:9000", "protocol": "scgi"}]}
@@ -18,11 +19,11 @@ NAMED = {"listen": [{"address": "systemd:fastcgi"}, {"address": "systemd:scgi", 
 
 
 def print_config(tmp: Path, name: str, conf: dict[str, Any] | None) -> subprocess.CompletedProcess[str]:
-    args = []
+    args: list[str] = []
     if conf is not None:
         (tmp / "app.conf").write_text(configuration(conf))
-        args = ["-c", tmp / "app.conf"]
-    return run("print-config", name, *args, cwd=tmp, env={"SNACGI_TEMPLATE_PATH": str(SRC / "deploy" / "templates")})
+        args = ["-c", str(tmp / "app.conf")]
+    return test_cli.print_config(tmp, name, *args)
 
 
 def printed(tmp: Path, name: str, conf: dict[str, Any] | None) -> str:
@@ -105,6 +106,17 @@ def test_container(tmp: Path) -> None:
     bare = printed(tmp, "container", {"listen": [{"address": "unix:/run/snacgi/s.sock"}], "python": {"dir": ""}})
     for word in ("venv /", "app code", "EXPOSE", "usermod", "install -d", "requirements.lock /"):
         assert word not in bare, (word, bare)
+    # Nothing is copied that is not there: the default directory need not be.
+    assert "COPY --from=app python" not in printed(tmp, "container", {"listen": [{"address": "unix:/run/snacgi/s.sock"}]})
+    (tmp / "python").mkdir()
+    assert f"COPY --from=app python {tmp}/python" in printed(tmp, "container", {"listen": [{"address": "unix:/run/snacgi/s.sock"}]})
+
+
+@pytest.mark.parametrize("name", ["systemd", "systemd-minimal", "systemd-socket", "container", "container-minimal"])
+def test_what_starts_snacgi_does_so_by_the_configuration_alone(tmp: Path, name: str) -> None:
+    for option in (("-l", "unix:/run/y/s.sock"), ("--python-dir", str(tmp)), ("--queue", "7")):
+        out = test_cli.print_config(tmp, name, *option)
+        assert out.returncode == 2 and "starts snacgi with -c alone" in out.stderr, out
 
 
 def test_code_beside_the_configuration(tmp: Path) -> None:
@@ -113,8 +125,7 @@ def test_code_beside_the_configuration(tmp: Path) -> None:
         assert f"\nCOPY --from=app . {tmp}\nCOPY --from=app app.conf {tmp}/app.conf\n" in text, text
     # What -c says of the way there does not matter.
     (tmp / "deep").mkdir()
-    out = run("print-config", "container", "-c", "../app.conf", cwd=tmp / "deep",
-              env={"SNACGI_TEMPLATE_PATH": str(SRC / "deploy" / "templates")})
+    out = test_cli.print_config(tmp / "deep", "container", "-c", "../app.conf")
     assert out.returncode == 0 and f"\nCOPY --from=app . {tmp}/deep/..\n" in out.stdout, out
 
 
@@ -155,6 +166,7 @@ def test_minimal_container(tmp: Path, own: bool) -> None:
 @pytest.mark.parametrize("name,conf,word", [
     ("systemd", {"listen": [{"address": "unix:/srv/s.sock"}]}, "unix:/run/snacgi/snacgi.sock"),
     ("systemd", {"listen": [{"address": "unix:/run/s.sock"}]}, "directory of its own below /run"),
+    ("systemd", {"listen": [{"address": "unix:/run/user/1000/s.sock"}]}, "directory of its own below /run"),
     ("systemd", {"listen": [{"address": "unix:/run/x%n/s.sock"}]}, "letters"),
     ("systemd", {"listen": [{"address": "unix:/run/x/s.sock", "owner": "www-data"}]}, "listen.owner"),
     ("systemd", {"listen": [{"address": "127.0.0.1:80"}]}, "1024"),

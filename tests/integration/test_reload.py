@@ -213,6 +213,8 @@ def test_who_asks_during_a_reload_is_told_of_the_next(snacgi: Snacgi, tmp: Path)
     code(tmp / "app", "two", f"open({str(tmp / 'read')!r}, 'w').close()\n{SLOW}")
     with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
         wait_until((tmp / "read").exists, "the code being read")
+        refused = run("upgrade", "--pid", str(daemon.pid))  # and ends nobody else's waiting
+        assert refused.returncode == 1 and "a reload or an upgrade is under way" in refused.stderr, refused.stderr
         code(tmp / "app", "three", "import not_there_at_all")
         with subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as second:
             daemon.wait_log("another one follows")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import Iterator, Sequence
 import pytest
 from daemon import BUILD, SNACGI, Daemon, alive, run, wait_until
 from test_notify import Manager, manager  # noqa: F401
-from test_reload import Load, code
+from test_reload import SLOW, Load, code
 
 
 def number(file: Path, old: int) -> int:
@@ -125,3 +126,13 @@ def test_the_manager_follows(tmp: Path, manager: Manager) -> None:  # noqa: F811
         assert [one["pid"] for one in manager.all("RELOADING")] == [str(heir)]
         assert {one["pid"] for one in manager.messages[manager.messages.index(told) + 1:]} == {str(heir)}
     assert [one["pid"] for one in manager.all("STOPPING")] == [str(heir)]
+
+
+def test_no_reload_during_an_upgrade(daemon: Daemon, tmp: Path) -> None:
+    code(tmp / "app", "two", f"open({str(tmp / 'read')!r}, 'w').close()\n{SLOW}")
+    with subprocess.Popen([str(SNACGI), "upgrade", "--pid", str(daemon.pid)]) as upgrade:
+        wait_until((tmp / "read").exists, "the code being read")
+        done = run("reload", "--pid", str(daemon.pid))
+        (tmp / "app" / "go").touch()
+        assert done.returncode == 1 and "an upgrade is under way" in done.stderr, done.stderr
+        assert upgrade.wait(60) == 0

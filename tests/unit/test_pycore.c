@@ -15,6 +15,7 @@
 
 #include "fake_sink.h"
 #include "pyrt/core/core.h"
+#include "pyrt/core/jsonparse.h"
 
 static PyObject *globals;
 
@@ -395,6 +396,25 @@ stop(void **state)
 	return Py_FinalizeEx();
 }
 
+/* What is given up goes the slow way to the same value: only this sees it. */
+static void
+test_plain_json_is_not_given_up(void **state)
+{
+	static const char *const plain[] = {
+		"{}", " [ ] ", "null", "[true,false,null]", "-1", "0", "1234567890123456789012", "[1.5e-7,-0.0,1E+2]",
+		"\"\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
+		"\"n\xc3\xa4me \xe6\x97\xa5 of more than sixteen bytes\"",
+		"{\"a\":{\"b\":[{\"a\":1},{\"a\":2}]},\"\xc3\xa4\":1,\"\":2,\"x\\n\":3}",
+	};
+	(void)state;
+	for (size_t i = 0; i < SN_COUNT(plain); i++) {
+		PyObject *value = sn_json_parse(plain[i], strlen(plain[i]));
+		if (!value)
+			fail_msg("%s", plain[i]);
+		Py_DECREF(value);
+	}
+}
+
 int
 main(void)
 {
@@ -409,6 +429,7 @@ main(void)
 		cmocka_unit_test(test_without_a_sink),
 		cmocka_unit_test(test_lent_bodies_come_back),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_plain_json_is_not_given_up),
 		cmocka_unit_test(test_traceback),
 	};
 

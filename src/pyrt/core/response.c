@@ -503,36 +503,22 @@ with_self(PyObject **slot, const char *module, const char *name, PyObject *obj, 
 	return result;
 }
 
-static PyObject *
-method_set_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
-{
-	static PyObject *slot;
-
-	return with_self(&slot, "snacgi._helpers", "set_cookie", obj, args, kwargs);
-}
-
-static PyObject *
-method_delete_cookie(PyObject *obj, PyObject *args, PyObject *kwargs)
-{
-	static PyObject *slot;
-
-	return with_self(&slot, "snacgi._helpers", "delete_cookie", obj, args, kwargs);
-}
-
-/* What few handlers ask for: snacgi._respmore. */
-#define MORE(name) \
+/* What few handlers ask for. */
+#define MORE(module, name) \
 	static PyObject * \
 	method_##name(PyObject *obj, PyObject *args, PyObject *kwargs) \
 	{ \
 		static PyObject *slot; \
-		return with_self(&slot, "snacgi._respmore", #name, obj, args, kwargs); \
+		return with_self(&slot, module, #name, obj, args, kwargs); \
 	}
-MORE(set_etag)
-MORE(get_etag)
-MORE(add_etag)
-MORE(make_conditional)
-MORE(iter_encoded)
-MORE(call_on_close)
+MORE("snacgi._helpers", set_cookie)
+MORE("snacgi._helpers", delete_cookie)
+MORE("snacgi._respmore", set_etag)
+MORE("snacgi._respmore", get_etag)
+MORE("snacgi._respmore", add_etag)
+MORE("snacgi._respmore", make_conditional)
+MORE("snacgi._respmore", iter_encoded)
+MORE("snacgi._respmore", call_on_close)
 
 static PyObject *
 get_more(PyObject *obj, void *name)
