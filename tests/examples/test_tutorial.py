@@ -14,7 +14,7 @@ from typing import Iterator
 import page
 import pytest
 from daemon import PATIENCE, PYTHON, SNACGI, SRC, alive, environment, free_port, wait_until
-from test_listeners import tool
+from test_listeners import activate, tool
 
 SHIMS = {
     "pytest": 'exec "$PYTHON" -m pytest -p no:cacheprovider "$@"\n',
@@ -30,7 +30,7 @@ case "$*" in
 	for state in $(sed -n 's/^StateDirectory=//p' "$dropin"); do mkdir -p "$ROOT/var/lib/$state"; done
 	mkdir -p "$ROOT/run/snacgi"
 	set -- $(sed -n 's/^Environment=/-E /p' "$dropin")
-	"$ACTIVATE" -l "$ROOT/run/snacgi/snacgi.sock" --fdname=fastcgi "$@" "$SNACGI" -c "$ROOT/etc/snacgi/snacgi.conf" \\
+	$ACTIVATE -l "$ROOT/run/snacgi/snacgi.sock" --fdname=fastcgi "$@" "$SNACGI" -c "$ROOT/etc/snacgi/snacgi.conf" \\
 		</dev/null >"$ROOT/snacgi.log" 2>&1 &
 	echo $! >"$ROOT/snacgi.pid"
 	tries=0
@@ -65,7 +65,7 @@ def machine(module_tmp: Path) -> Iterator[dict[str, str]]:
         **environment({"PYTHONDONTWRITEBYTECODE": "1", "SNACGI_TEMPLATE_PATH": str(SRC / "deploy" / "templates")}),
         "PATH": f"{root}/bin:{SNACGI.parent}:{os.environ['PATH']}:/usr/sbin:/sbin",
         "ROOT": str(root), "PORT": port, "PYTHON": PYTHON, "SRC": str(SRC), "SNACGI": str(SNACGI), "NGINX": tool("nginx"),
-        "ACTIVATE": tool("systemd-socket-activate"),
+        "ACTIVATE": " ".join(activate()),
     }
     for name in ("nginx", "snacgi"):
         if (root / f"{name}.pid").exists():

@@ -31,6 +31,9 @@ NATIVE = BUILD / "tests" / "integration" / ".libs" / "native_endpoints.so"
 MAKEFILE = (BUILD / "Makefile").read_text() if (BUILD / "Makefile").exists() else ""
 SANITIZED = re.search(r"^SAN_CFLAGS = *-", MAKEFILE, re.M) is not None
 
+# What tells a sanitizer's runtime how to behave; nothing to a build without one.
+SANITIZERS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
+
 # Sanitized builds and busy machines are slow; nothing here depends on a time being short.
 PATIENCE = 60.0
 BAD_LINES = re.compile(
@@ -187,6 +190,17 @@ def environment(extra: dict[str, str | None] | None = None, leaks: bool = False)
         else:
             env[key] = value
     return env
+
+
+def sanitizers(more: str) -> dict[str, str | None]:
+    """The sanitizers' options as they are, and `more`."""
+    env = environment()
+    return {name: f"{env[name]}:{more}" for name in SANITIZERS}
+
+
+def mortal() -> dict[str, str | None]:
+    """For a process that is to die of SIGSEGV: a sanitizer would report it and exit."""
+    return sanitizers("handle_segv=0")
 
 
 def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str | None] | None = None,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from daemon import NATIVE, PATIENCE, PYTHON, SNACGI, SRC, environment, free_port, run, wait_until
+from daemon import NATIVE, PATIENCE, PYTHON, SNACGI, SRC, environment, free_port, mortal, run, wait_until
 
 HELLO = "from snacgi import route\n@route('/hello')\ndef hello(request):\n    return {'hello': 1}\n"
 
@@ -138,12 +138,12 @@ def test_python_path() -> None:
 class Dev:
     """`snacgi dev` until the test has seen enough."""
 
-    def __init__(self, app: Path, server: str) -> None:
+    def __init__(self, app: Path, server: str, env: dict[str, str | None] | None) -> None:
         self.log = app.parent / "dev.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(SNACGI), "dev", str(app), "--server", server, "--port", str(free_port())], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=app.parent, env=environment(), start_new_session=True)
+                cwd=app.parent, env=environment(env), start_new_session=True)
         self.url = ""
 
     def text(self) -> str:
@@ -181,11 +181,11 @@ class Dev:
 
 
 @pytest.fixture
-def dev(app: Path) -> Iterator[Callable[[str], Dev]]:
+def dev(app: Path) -> Iterator[Callable[..., Dev]]:
     started: list[Dev] = []
 
-    def start(server: str) -> Dev:
-        started.append(Dev(app, server))
+    def start(server: str, env: dict[str, str | None] | None = None) -> Dev:
+        started.append(Dev(app, server, env))
         return started[-1]
 
     yield start
@@ -197,8 +197,8 @@ def dev(app: Path) -> Iterator[Callable[[str], Dev]]:
 
 
 @pytest.mark.parametrize("server", ["nginx", "caddy"])
-def test_dev(app: Path, dev: Callable[[str], Dev], server: str) -> None:
-    one = dev(server)
+def test_dev(app: Path, dev: Callable[..., Dev], server: str) -> None:
+    one = dev(server, mortal())
     one.wait_url()
     # No waiting: who reads the address may use it.
     assert one.get("/hello") == (200, '{"hello":1}')
@@ -226,7 +226,7 @@ async def waits(request):
 """
 
 
-def test_dev_waits_for_no_handler(app: Path, dev: Callable[[str], Dev]) -> None:
+def test_dev_waits_for_no_handler(app: Path, dev: Callable[..., Dev]) -> None:
     """A request that takes for ever, an event stream say, is told so: the new code comes."""
     app.write_text(HELLO + WAITS)
     one = dev("nginx")

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import fcgi
 import pytest
-from daemon import Daemon, alive, wait_until
+from daemon import Daemon, alive, mortal, wait_until
 from wire import Closed, environ
 
 Snacgi = Callable[..., Daemon]
@@ -41,7 +41,7 @@ def connections_of_both(daemon: Daemon) -> dict[int, fcgi.Connection]:
                                          ("/crash", "app.crash"), ("/async/crash", "app.async_crash")])
 def test_one_process_dies_of_a_handler(snacgi: Snacgi, tmp: Path, target: str, name: str) -> None:
     """The log names the handler."""
-    daemon = snacgi(app="crash", supervisor=True, conf={"processes": 2}, probe="/pid")
+    daemon = snacgi(app="crash", supervisor=True, conf={"processes": 2}, probe="/pid", env=mortal())
     daemon.wait_log("ready: 2 worker")
     (victim, bad), (sibling, good) = connections_of_both(daemon).items()
     send(good, f"/wait?file={tmp}/waits")  # in the sibling, all the while

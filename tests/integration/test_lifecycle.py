@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 import fcgi
 import pytest
-from daemon import Daemon, alive, children, command_line, descendants, state, wait_until
+from daemon import Daemon, alive, children, command_line, descendants, mortal, state, wait_until
 from wire import Address, Closed, Response, environ, parse
 
 Snacgi = Callable[..., Daemon]
@@ -259,7 +259,7 @@ def who_answers(daemon: Daemon) -> set[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_killed_worker_is_respawned(snacgi: Snacgi, number: int) -> None:
-    daemon = snacgi(supervisor=True, conf={"processes": 2})
+    daemon = snacgi(supervisor=True, conf={"processes": 2}, env=mortal())
     daemon.wait_log("ready: 2 worker")
     first = daemon.workers()
     pool = [pid for pid in descendants(first[0])]

@@ -14,7 +14,7 @@ from typing import Any, Callable
 
 import fcgi
 import pytest
-from daemon import SNACGI, Daemon, descriptors, environment, free_port, wait_until
+from daemon import SANITIZERS, SNACGI, Daemon, descriptors, environment, free_port, wait_until
 from wire import Address, Closed
 
 Snacgi = Callable[..., Daemon]
@@ -24,6 +24,11 @@ def tool(name: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/bin:/usr/sbin:/bin:/sbin")
     assert path, f"{name} is not installed: see tests/setup-debian.sh"
     return path
+
+
+def activate(*args: str) -> list[str]:
+    """systemd's launcher; it gives a program the variables that it is told to, and no others."""
+    return [tool("systemd-socket-activate"), *(f"--setenv={name}" for name in SANITIZERS), *args]
 
 
 def test_several_at_once(snacgi: Snacgi) -> None:
@@ -231,7 +236,7 @@ def test_spawn_fcgi(tmp: Path) -> None:
 
 @pytest.mark.parametrize("named", [False, True])
 def test_systemd_socket_activation(snacgi: Snacgi, tmp: Path, named: bool) -> None:
-    launcher = [tool("systemd-socket-activate"), "-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock"]
+    launcher = activate("-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock")
     options: dict[str, Any] = {}
     if named:
         launcher += ["--fdname=web:other"]

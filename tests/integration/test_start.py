@@ -20,7 +20,7 @@ from typing import Any, Callable, Iterator
 import fcgi
 import pytest
 from daemon import SNACGI, Daemon, environment, free_port, state, wait_until
-from test_listeners import tool
+from test_listeners import activate, tool
 from wire import Address, Closed
 
 Snacgi = Callable[..., Daemon]
@@ -247,7 +247,7 @@ def test_prefix_and_path_belong_to_the_listener(snacgi: Snacgi, tmp: Path) -> No
 
 
 def test_systemd_socket_that_nobody_takes(snacgi: Snacgi, tmp: Path) -> None:
-    launcher = [tool("systemd-socket-activate"), "-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock", "--fdname=web:other"]
+    launcher = activate("-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock", "--fdname=web:other")
     daemon = snacgi(listen=(), launcher=launcher, app=None, args=["-l", "systemd:web"], wait=False)
     daemon.addresses.append(Address("fastcgi", "unix", path=f"{tmp}/one.sock"))
     daemon.wait_ready(daemon.addresses[0])

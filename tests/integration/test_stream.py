@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator
 import fcgi
 import pytest
 import scgi
-from daemon import Daemon, resident, wait_until
+from daemon import Daemon, resident, sanitizers, wait_until
 from fcgi import PARAMS, STDIN, begin, encode, record, stream
 from test_multiplex import Mux
 from test_nginx import Nginx
@@ -29,7 +29,8 @@ CONF: dict[str, Any] = {"limits": {"body": "256 MiB"}, "python": {"stream_worker
 
 @pytest.fixture(scope="module")
 def shared_daemon(module_tmp: Path) -> Iterator[Daemon]:
-    daemon = Daemon(module_tmp, app="stream", listen=("fastcgi+unix", "scgi+unix", "fastcgi+tcp4", "scgi+tcp4"), conf=CONF)
+    daemon = Daemon(module_tmp, app="stream", listen=("fastcgi+unix", "scgi+unix", "fastcgi+tcp4", "scgi+tcp4"), conf=CONF,
+                    env=sanitizers("quarantine_size_mb=4"))  # or its resident memory is what was freed
     daemon.start()
     for target in ("/sum/first", "/async/sum/first", "/form"):
         daemon.post(target, b"x")

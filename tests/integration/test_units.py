@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import pytest
 from daemon import BUILD, SNACGI, SRC, Daemon, environment, run
-from test_listeners import tool
+from test_listeners import activate, tool
 from test_notify import Manager, manager  # noqa: F401 (a fixture)
 from wire import Address
 
@@ -76,8 +76,8 @@ def test_life_by_the_unit(snacgi: Snacgi, manager: Manager, units: Path, tmp: Pa
     assert start[1] == "-c" and start[2].endswith("/snacgi/snacgi.conf")
     start[2] = str(tmp / "unit.conf")
     path = f"{tmp}/unit.sock"
-    command = [tool("systemd-socket-activate"), "-l", path, f"--fdname={sock['FileDescriptorName']}", "-E", f"NOTIFY_SOCKET={manager.address}",
-               "-E", f"WATCHDOG_USEC={int(service['WatchdogSec']) * 1000000}"]
+    command = activate("-l", path, f"--fdname={sock['FileDescriptorName']}", "-E", f"NOTIFY_SOCKET={manager.address}",
+                       "-E", f"WATCHDOG_USEC={int(service['WatchdogSec']) * 1000000}")
     daemon = snacgi(listen=(), app=None, probe="/x", supervisor=True, command=[*command, *start], addresses=[Address("fastcgi", "unix", path=path)])
     manager.wait("READY")
     assert daemon.get("/x").text == "1"
@@ -103,8 +103,8 @@ def test_second_socket(snacgi: Snacgi, tmp: Path) -> None:
                                                              (SRC / "doc" / "starting.md").read_text(), re.M | re.S)[1].split()  # type: ignore[index]
     (tmp / "two.conf").write_text(told[1].replace("\n#", "\n"))
     names = [unit(path)["Socket"]["FileDescriptorName"] for path in (SOCKET, SCGI)]
-    daemon = snacgi(listen=(), app=None, wait=False, args=["-c", f"{tmp}/two.conf"], launcher=[
-        tool("systemd-socket-activate"), "-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock", f"--fdname={':'.join(names)}"])
+    daemon = snacgi(listen=(), app=None, wait=False, args=["-c", f"{tmp}/two.conf"],
+                    launcher=activate("-l", f"{tmp}/one.sock", "-l", f"{tmp}/two.sock", f"--fdname={':'.join(names)}"))
     daemon.addresses += [Address("fastcgi", "unix", path=f"{tmp}/one.sock"), Address("scgi", "unix", path=f"{tmp}/two.sock")]
     for address in daemon.addresses:
         daemon.wait_ready(address)
