@@ -74,7 +74,7 @@ def machine(module_tmp: Path) -> Iterator[dict[str, str]]:
             wait_until(lambda: not alive(pid), f"the end of {name}")
 
 
-@pytest.mark.limit(600)
+@pytest.mark.limit(900)
 def test_tutorial(module_tmp: Path, machine: dict[str, str]) -> None:
     root = machine["ROOT"]
     folder = module_tmp / "work"
@@ -104,7 +104,7 @@ def test_tutorial(module_tmp: Path, machine: dict[str, str]) -> None:
     modules = sorted(path.name for path in reader.folder.glob("*.py"))
     (reader.folder / "mypy.ini").write_text("[mypy]\nstrict = True\n")
     got = subprocess.run([PYTHON, "-m", "mypy", "--cache-dir", os.devnull, *modules], cwd=reader.folder, stdout=subprocess.PIPE, text=True,
-                         env={**environment(), "MYPYPATH": str(SRC / "python")}, timeout=2 * PATIENCE)
+                         env={**environment(), "MYPYPATH": str(SRC / "python")}, timeout=5 * PATIENCE)
     assert got.returncode == 0, got.stdout
     daemon_log = Path(root, "snacgi.log").read_text()
     assert "Traceback" not in daemon_log and "error:" not in daemon_log, daemon_log
