@@ -46,6 +46,14 @@ size(sn_request *req, sn_response *res)
 	return sn_response_printf(res, "{\"size\":%llu}", (unsigned long long)at);
 }
 
+/* POST /length: the same, and leaves the body where it is, as one does who hands the file on. */
+static int
+length(sn_request *req, sn_response *res)
+{
+	sn_response_type(res, "application/json");
+	return sn_response_printf(res, "{\"size\":%llu}", (unsigned long long)sn_request_body_size(req));
+}
+
 /* GET /bytes?n=N: that many bytes, pulled. */
 static ssize_t
 pull(void *arg, void *buf, size_t len)
@@ -81,6 +89,7 @@ static const sn_route routes[] = {
 	{ .rule = "/users/<int:id>", .handler = user, SN_HERE },
 	{ .rule = "/fixed", .handler = fixed, SN_HERE },
 	{ .rule = "/size", .handler = size, .methods = "POST, PUT", SN_HERE },
+	{ .rule = "/length", .handler = length, .methods = "POST, PUT", SN_HERE },
 	{ .rule = "/bytes", .handler = bytes, SN_HERE },
 	{ .rule = NULL },
 };

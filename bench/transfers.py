@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A gigabyte up and down, against a bare copy loop that gets the same bytes from
 the same client over the same kind of socket, and does with them what the server
-does: an upload goes to an unlinked file, a download comes from memory."""
+does: an upload goes to an unlinked file, a download comes from memory.
+
+Where the scheduler puts the two ends decides the rate more than either server
+does, and stays so for seconds. So each end is pinned: both servers' to one core
+and the client's to another, then all three to the same core."""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Iterator
@@ -21,6 +26,7 @@ from figures import Figure
 SIZE = 1 << 30
 RECORD = 65528
 PIECE = 65536
+TURNS = 9  # at least; an end that is disturbed for a moment is seen in the spread
 
 
 def bare_loop(path: str, directory: str, size: int) -> None:
@@ -41,12 +47,12 @@ def bare_loop(path: str, directory: str, size: int) -> None:
                     with tempfile.TemporaryFile(dir=directory, buffering=0) as spool:
                         while n := peer.recv_into(view):
                             spool.write(view[:n])
-                    peer.sendall(b".")
+                        peer.sendall(str(spool.tell()).encode())
                 else:
                     return
 
 
-def upload(path: Path, first: bytes, chunk: bytes, times: int, last: bytes) -> float:
+def upload(path: Path, first: bytes, chunk: bytes, times: int, last: bytes, length: int) -> float:
     begun = time.monotonic()
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(120)
@@ -57,9 +63,13 @@ def upload(path: Path, first: bytes, chunk: bytes, times: int, last: bytes) -> f
         sock.sendall(last)
         if not last:
             sock.shutdown(socket.SHUT_WR)
-        if not sock.recv(4096):
-            raise RuntimeError("the upload was not answered")
-    return time.monotonic() - begun
+        answer = sock.recv(4096)
+        took = time.monotonic() - begun
+        while sock.recv(4096):  # the file's end is no part of it, and not to fall into the next one's time
+            pass
+    if str(length).encode() not in answer:
+        raise RuntimeError(f"the upload of {length} bytes was answered with {answer[:200]!r}")
+    return took
 
 
 def download(path: Path, first: bytes, size: int) -> float:
@@ -96,38 +106,90 @@ class Memory:
         self.thread.join()
 
 
+@dataclass
+class Placing:
+    name: str
+    server: int  # the core of both servers
+    client: int
+
+
+def placings() -> list[Placing]:
+    """A machine, or a container, with one core has only the second."""
+    cores = sorted(os.sched_getaffinity(0))
+    apart = [Placing("ends on two cores", cores[1], cores[0])] if len(cores) > 1 else []
+    return apart + [Placing("ends on one core", cores[0], cores[0])]
+
+
+class Both:
+    """The two servers, and what a turn asks them for."""
+
+    def __init__(self, lab: Lab, size: int) -> None:
+        self.size, self.bare = size, lab.tmp / "bare.sock"
+        self.chunk, self.times = proc.record(5, b"x" * RECORD) * 4, size // (4 * RECORD)
+        self.process = get_context("fork").Process(target=bare_loop, args=(str(self.bare), str(lab.tmp), size), daemon=True)
+        self.process.start()
+        config = lab.tmp / "transfers.conf"
+        config.write_text(f'limits = {{ body = {2 * SIZE}L; }};\nspool_dir = "{lab.tmp}";\n')
+        self.server = lab.start("transfers", "bench/table", "-c", str(config))
+        while not self.bare.exists():
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.server.stop()
+        self.process.terminate()
+        self.process.join()
+        os.unlink(self.bare)
+
+    def place(self, where: Placing) -> None:
+        assert self.process.pid is not None
+        for pid in (self.process.pid, self.server.pid):
+            proc.pin(pid, where.server)
+        os.sched_setaffinity(0, {where.client})
+
+    def up(self, ours: bool) -> float:
+        if not ours:
+            return upload(self.bare, b"u", self.chunk, self.times, b"", self.times * len(self.chunk))
+        length = self.times * 4 * RECORD
+        path = self.server.sockets["fastcgi"]
+        took = upload(path, proc.head("POST", "/length", length), self.chunk, self.times, proc.record(5, b""), length)
+        proc.ask(path, "GET", "/fixed")  # its file has gone by then
+        return took
+
+    def down(self, ours: bool) -> float:
+        if not ours:
+            return download(self.bare, b"d", self.size)
+        first = proc.head("GET", f"/bytes?n={self.size}") + proc.record(5, b"")
+        return download(self.server.sockets["fastcgi"], first, self.size)
+
+
+def placed(both: Both, where: Placing, turns: int, grown: Figure) -> Iterator[Figure]:
+    name = f"of {both.size / (1 << 30):g} GiB, {where.name}"
+    both.place(where)
+    ways = [(way, call, Figure(f"{way} {name}: ours / bare copy loop", [], "x", ">=", 0.8), Figure(f"{way} {name}", [], "GB/s"),
+             Figure(f"{way} {name}: bare copy loop", [], "GB/s")) for way, call in (("upload", both.up), ("download", both.down))]
+    for turn in range(turns):
+        with Memory(both.server.pid) as memory:  # beside both, whose client it disturbs
+            for _, call, ratio, rate, rate_bare in ways:
+                took = {ours: call(ours) for ours in ((True, False) if turn % 2 else (False, True))}
+                ratio.values.append(took[False] / took[True])
+                rate.values.append(both.size / took[True] / 1e9)
+                rate_bare.values.append(both.size / took[False] / 1e9)
+        grown.values.append(memory.growth / 1048576)
+    for _, _, *figures in ways:
+        yield from figures
+
+
 def transfers(lab: Lab) -> Iterator[Figure]:
     size = SIZE if lab.seconds >= 1 else SIZE // 8
-    bare = lab.tmp / "bare.sock"
-    process = get_context("fork").Process(target=bare_loop, args=(str(bare), str(lab.tmp), size), daemon=True)
-    process.start()
-    config = lab.tmp / "transfers.conf"
-    config.write_text(f'limits = {{ body = {2 * SIZE}L; }};\nspool_dir = "{lab.tmp}";\n')
-    server = lab.start("transfers", "bench/table", "-c", str(config))
-    path = server.sockets["fastcgi"]
-    chunk, times = proc.record(5, b"x" * RECORD) * 4, size // (4 * RECORD)
-    length = times * 4 * RECORD
-    name = f"{size / (1 << 30):g} GiB"
-    up, down = Figure(f"upload of {name}: ours / bare copy loop", [], "x", ">=", 0.8), Figure(f"download of {name}: ours / bare copy loop", [], "x", ">=", 0.8)
-    rate_up, rate_down = Figure(f"upload of {name}", [], "GB/s"), Figure(f"download of {name}", [], "GB/s")
-    grown = Figure(f"memory more while {name} goes up and down", [], "MiB", "<=", 4.0)
+    turns = max(lab.repeat, TURNS) if lab.seconds >= 1 else lab.repeat
+    grown = Figure(f"memory more while {size / (1 << 30):g} GiB goes up and down", [], "MiB", "<=", 4.0)
+    cores = os.sched_getaffinity(0)
+    both = Both(lab, size)
     try:
-        while not bare.exists():
-            time.sleep(0.01)
-        for _ in range(lab.repeat):
-            theirs = upload(bare, b"u", chunk, times, b"")
-            with Memory(server.pid) as memory:
-                took = upload(path, proc.head("POST", "/size", length), chunk, times, proc.record(5, b""))
-                up.values.append(theirs / took)
-                rate_up.values.append(length / took / 1e9)
-                theirs = download(bare, b"d", size)
-                took = download(path, proc.head("GET", f"/bytes?n={size}") + proc.record(5, b""), size)
-            down.values.append(theirs / took)
-            rate_down.values.append(size / took / 1e9)
-            grown.values.append(memory.growth / 1048576)
+        for where in placings():
+            yield from placed(both, where, turns, grown)
+            os.sched_setaffinity(0, cores)
     finally:
-        server.stop()
-        process.terminate()
-        process.join()
-        os.unlink(bare)
-    yield from (up, rate_up, down, rate_down, grown)
+        os.sched_setaffinity(0, cores)
+        both.stop()
+    yield grown
