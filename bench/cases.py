@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What is not a plain row of load: threads in each other's way, parked
-requests, JSON, large bodies, start and memory. Each case starts what it needs,
+"""What is not a plain row of load: threads in each other's way,
+JSON, start and memory. Each case starts what it needs,
 and hands back figures, with the target where there is one."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -149,47 +148,6 @@ def isolation(lab: Lab) -> Iterator[Figure]:
     yield from (figure, inside, outside)
 
 
-# ---- parked requests --------------------------------------------------------------
-
-
-def parked(lab: Lab) -> Iterator[Figure]:
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    counts = sorted({10_000 if files > 10_500 else max(100, files - 500), min(50_000, max(100, files - 500))})
-    for many in counts:
-        memory = Figure(f"{many} parked async requests: server memory each", [], "KiB", "<=", 4.0)
-        last = Figure(f"{many} parked async requests of 1 s: the last answer after", [], "s", "<=" if many == 10_000 else "",
-                      1.5 if many == 10_000 else None)
-        more = Figure(f"{many} parked async requests: threads more", [], "", "<=", 0)
-        for _ in range(min(lab.repeat, 3)):
-            config = lab.tmp / f"parked-{lab.turn}.conf"
-            config.write_text("limits = { connections = 60000; requests = 60000; async = 60000; };\nqueue = 60000;\n")
-            server = lab.start("parked", "src/snacgi", "-c", str(config), "--python-dir", str(HERE / "app"))
-            try:
-                lab.load(server, "/parked/0.01", "-c", "64", "-n", "1000")
-                before, before_threads = proc.pss_bytes(server.pid), proc.threads(server.pid)
-                most = [before, before_threads]
-                done = threading.Event()
-
-                def watch() -> None:
-                    while not done.wait(0.1):
-                        most[0] = max(most[0], proc.pss_bytes(server.pid))
-                        most[1] = max(most[1], proc.threads(server.pid))
-
-                watcher = threading.Thread(target=watch)
-                watcher.start()
-                try:
-                    got = lab.load(server, "/parked/1.0", "-c", str(many), "-n", str(many), "--timeout", "60")
-                finally:
-                    done.set()
-                    watcher.join()
-                memory.values.append((most[0] - before) / many / 1024)
-                last.values.append(float(got["latency_us"]["max"]) / 1e6)
-                more.values.append(most[1] - before_threads)
-            finally:
-                server.stop()
-        yield from (memory, last, more)
-
-
 # ---- JSON ---------------------------------------------------------------------------
 
 
@@ -251,5 +209,5 @@ def memory(lab: Lab) -> Iterator[Figure]:
 
 
 CASES: dict[str, Callable[[Lab], Iterator[Figure]]] = {
-    "workers": workers, "isolation": isolation, "parked": parked, "json": json_text, "start": start, "memory": memory,
+    "workers": workers, "isolation": isolation, "json": json_text, "start": start, "memory": memory,
 }

@@ -26,7 +26,7 @@ bench_peers_fcgi_peer_LDADD = $(FCGI_LIBS) -lpthread
 dist_man_MANS += man/snacgi-bench.1
 
 EXTRA_DIST += bench/run.py bench/servers.py bench/report.py bench/figures.py bench/proc.py \
-	bench/front.py bench/cases.py bench/transfers.py bench/curves.py bench/json_speed.py \
+	bench/front.py bench/cases.py bench/parked.py bench/transfers.py bench/curves.py bench/json_speed.py \
 	bench/app/app.py bench/app_pool/app_pool.py \
 	bench/peers/asgi.py bench/peers/wsgi.py bench/peers/users.php
 

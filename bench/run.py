@@ -29,12 +29,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import cases  # noqa: E402
 import curves  # noqa: E402
 import front  # noqa: E402
+import parked  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 import transfers  # noqa: E402
 from figures import Figure, table as figure_table  # noqa: E402
 
-CASES = {**cases.CASES, "transfers": transfers.transfers}
+CASES = {**cases.CASES, "parked": parked.parked, "transfers": transfers.transfers}
 
 
 @dataclass(frozen=True)
