@@ -4,7 +4,6 @@
  */
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,13 +39,11 @@ sn_buf_grow(struct sn_buf *b, size_t more)
 }
 
 int
-sn_buf_addf(struct sn_buf *b, const char *fmt, ...)
+sn_buf_addv(struct sn_buf *b, const char *fmt, va_list ap)
 {
-	va_list ap, again;
-	va_start(ap, fmt);
+	va_list again;
 	va_copy(again, ap);
 	int n = vsnprintf(b->data ? b->data + b->len : NULL, b->cap - b->len, fmt, ap);
-	va_end(ap);
 	int rc = n < 0 ? SN_EINVAL : 0;
 	if (rc == 0 && (size_t)n >= b->cap - b->len) {
 		rc = sn_buf_reserve(b, (size_t)n + 1);
@@ -56,6 +53,16 @@ sn_buf_addf(struct sn_buf *b, const char *fmt, ...)
 	va_end(again);
 	if (rc == 0)
 		b->len += (size_t)n;
+	return rc;
+}
+
+int
+sn_buf_addf(struct sn_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	int rc = sn_buf_addv(b, fmt, ap);
+	va_end(ap);
 	return rc;
 }
 

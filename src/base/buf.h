@@ -6,6 +6,7 @@
 #ifndef SN_BASE_BUF_H
 #define SN_BASE_BUF_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -53,7 +54,10 @@ sn_buf_adds(struct sn_buf *b, const char *s)
 	return sn_buf_add(b, s, strlen(s));
 }
 
+/* 0, SN_ENOMEM, or SN_EINVAL where vsnprintf cannot. On failure len is unchanged, but what fitted may
+ * stand behind it, with a NUL. */
 int sn_buf_addf(struct sn_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int sn_buf_addv(struct sn_buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Ends the bytes with a NUL that len does not count. */
 int sn_buf_terminate(struct sn_buf *b);
 

@@ -78,22 +78,11 @@ sn_response_printf(sn_response *res, const char *fmt, ...)
 		return SN_EINVAL;
 	va_list ap;
 	va_start(ap, fmt);
-	va_list again;
-	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap), rc = 0;
+	int rc = sn_buf_addv(&res->body, fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		rc = SN_EINVAL;
-	else if (sn_buf_reserve(&res->body, (size_t)n + 1) < 0)
-		rc = SN_ENOMEM;
-	else
-		vsnprintf(res->body.data + res->body.len, (size_t)n + 1, fmt, again);
-	va_end(again);
-	if (rc < 0)
-		return rc;
-	res->body.len += (size_t)n;
-	res->raw_body_known = true;
-	return 0;
+	if (rc == 0)
+		res->raw_body_known = true;
+	return rc;
 }
 
 int
@@ -133,16 +122,11 @@ sn_response_error(sn_response *res, int status, const char *fmt, ...)
 	}
 	sn_buf_init(&text, store, sizeof(store));
 	if (fmt) {
-		va_list ap, again;
+		va_list ap;
 		va_start(ap, fmt);
-		va_copy(again, ap);
-		int n = vsnprintf(text.data, text.cap, fmt, ap);
-		if (n >= (int)text.cap && sn_buf_reserve(&text, (size_t)n + 1) == 0)
-			vsnprintf(text.data, text.cap, fmt, again);
-		va_end(again);
+		if (sn_buf_addv(&text, fmt, ap) == SN_EINVAL)
+			fmt = NULL; /* without memory: what fitted */
 		va_end(ap);
-		if (n < 0)
-			fmt = NULL;
 	}
 	rc = sn_response_error_page(res, status, fmt ? text.data : NULL);
 	sn_buf_free(&text);
