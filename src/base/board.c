@@ -22,7 +22,7 @@ struct sn_board {
 
 static struct sn_board *board; /* of this process */
 static _Thread_local struct sn_board_cell nowhere;
-_Thread_local struct sn_board_cell *sn_board_mine;
+SN_THREAD_LOCAL struct sn_board_cell *sn_board_mine;
 
 struct sn_board *
 sn_board_new(void)

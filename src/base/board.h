@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 
 struct sn_board;
 
@@ -36,7 +37,7 @@ bool sn_board_tell(const struct sn_board *b, struct sn_buf *out);
 
 /* The calling thread's cell: a thread that there is none for writes into one that nobody reads. */
 struct sn_board_cell *sn_board_cell_new(void);
-extern _Thread_local struct sn_board_cell *sn_board_mine;
+extern SN_THREAD_LOCAL struct sn_board_cell *sn_board_mine;
 
 /* The calling thread begins (or goes on with) the work `id` on `what`. */
 static inline void

@@ -3,7 +3,8 @@
  * Parameter decoding: the hottest code of the server, about 22 pairs a
  * request. Names and values are mostly shorter than 32 bytes, so they are
  * copied as blocks of 32, or with a few wide loads and stores, instead of calls:
- * a branch on each length would be guessed wrong too often. The search for a
+ * a branch on each length would be guessed wrong too often. What a name means is remembered
+ * by its place among the others (sn_params_names), where it mostly is the same again. The search for a
  * forbidden NUL is not made pair by pair: the canonical form of n good pairs
  * holds exactly 2n of them, counted once at the end. Refuses to know what
  * names mean beyond the few that the server reads. Pure; any thread.
@@ -90,19 +91,6 @@ struct wide {
 
 #define BLOCK 32 /* bytes that are moved at once, whatever is needed of them */
 
-/* Moves a block that begins with a name of up to so many bytes. Adds to `equals` where that has a '='. */
-static SN_INLINE void
-move_name_block(char *dst, const uint8_t *src, uint32_t n, sn_vec *equals)
-{
-	const sn_vec place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-	sn_vec head, tail;
-	memcpy(&head, src, sizeof(head));
-	memcpy(&tail, src + 16, sizeof(tail));
-	memcpy(dst, &head, sizeof(head));
-	memcpy(dst + 16, &tail, sizeof(tail));
-	*equals |= (sn_vec)(head == '=') & (sn_vec)(place < (uint8_t)n);
-	*equals |= (sn_vec)(tail == '=') & (sn_vec)(place + 16 < (uint8_t)n);
-}
 
 /* memmove that is quick for short, overlapping pieces: everything is loaded
  * before anything is stored. */
@@ -216,14 +204,42 @@ header_flags(const char *name, size_t len)
 
 /* Notes what the name of pair `i` means. */
 static SN_INLINE void
-classify(const char *name, struct sn_param *index, uint32_t i, uint16_t known[SN_P_KNOWN])
+note(struct sn_params *d, uint32_t i, uint16_t flags, int id)
 {
-	struct sn_param *p = &index[i];
-	int id = known_id(name, p->name_len);
-	p->flags = name[0] == 'H' ? header_flags(name, p->name_len) : 0;
-	if (id >= 0 && known[id] == 0 && i < SN_PARAMS_MAX)
-		known[id] = (uint16_t)(i + 1);
+	d->index[i].flags = flags;
+	d->headers += flags & SN_PARAM_HEADER;
+	if (id >= 0 && d->known[id] == 0 && i < SN_PARAMS_MAX)
+		d->known[id] = (uint16_t)(i + 1);
 }
+
+static SN_INLINE void
+classify(struct sn_params *d, uint32_t i, const char *name, size_t len)
+{
+	note(d, i, name[0] == 'H' ? header_flags(name, len) : 0, known_id(name, len));
+}
+
+/* A name in its block; false: it has a '='. What it means is kept for the next one at this place. */
+static __attribute__((noinline)) bool
+learn(struct sn_params *d, uint32_t i, const uint8_t *name, uint32_t len)
+{
+	const sn_vec place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	struct sn_params_name is = {
+		.head = sn_vec_load(name),
+		.tail = sn_vec_load(name + 16),
+		.head_mask = (sn_vec)(place < (uint8_t)len),
+		.tail_mask = (sn_vec)(place + 16 < (uint8_t)len),
+		.len = len,
+		.id = (int16_t)known_id((const char *)name, len),
+		.flags = *name == 'H' ? header_flags((const char *)name, len) : 0,
+	};
+	if (sn_vec_any(((sn_vec)(is.head == '=') & is.head_mask) | ((sn_vec)(is.tail == '=') & is.tail_mask)))
+		return false;
+	note(d, i, is.flags, is.id);
+	if (d->names && i < SN_PARAMS_NAMES)
+		d->names->item[i] = is;
+	return true;
+}
+
 
 /* The slow path, once a NUL was counted too much: which kind of fault it is. */
 static int
@@ -265,59 +281,111 @@ apart(const char *dst, const uint8_t *src, size_t len)
 	return to + len <= from || from + len <= to;
 }
 
+/* Where a decoder stands: in the source, in the canonical bytes, in the index. */
+struct at {
+	const uint8_t *p;
+	uint32_t out, i;
+};
+
+/* The pairs that begin with the names they began with last time, as far as they are short, whole
+ * blocks can be read, and there is room: the usual ones, each with as little as can be. Stops
+ * at the first that is not. */
+static SN_INLINE struct at
+take_known(struct sn_params *d, struct at at, const uint8_t *end, const uint8_t *blocks)
+{
+	const struct sn_params_name *is = d->names->item + at.i;
+	uint32_t most = d->room < SN_PARAMS_NAMES ? (uint32_t)d->room : SN_PARAMS_NAMES;
+	const uint8_t *p = at.p;
+	char *dst = d->bytes + at.out;
+	uint32_t i = at.i, headers = d->headers;
+	struct sn_param *pair = d->index + i;
+	for (; i < most && blocks - p >= 2 + 2 * BLOCK; i++, pair++, is++) {
+		uint32_t name = p[0], value = p[1];
+		sn_vec head = sn_vec_load(p + 2), tail = sn_vec_load(p + 2 + 16);
+		if (name != is->len || value >= 0x80 ||
+		    sn_vec_any(((head ^ is->head) & is->head_mask) | ((tail ^ is->tail) & is->tail_mask)))
+			break;
+		if (sn_unlikely(value > BLOCK && (int64_t)(name + value) + 2 > end - p))
+			break;
+		p += 2 + name;
+		memcpy(dst, &head, sizeof(head));
+		memcpy(dst + 16, &tail, sizeof(tail));
+		pair->name = (uint32_t)(dst - d->bytes);
+		pair->name_len = (uint16_t)name;
+		dst += name;
+		*dst++ = '\0';
+		if (sn_likely(value <= BLOCK))
+			memcpy(dst, p, BLOCK);
+		else
+			move(dst, p, value);
+		pair->value = (uint32_t)(dst - d->bytes);
+		pair->value_len = value;
+		p += value;
+		dst += value;
+		*dst++ = '\0';
+		pair->flags = is->flags;
+		headers += is->flags & SN_PARAM_HEADER;
+		if (is->id >= 0 && d->known[is->id] == 0)
+			d->known[is->id] = (uint16_t)(i + 1);
+	}
+	d->headers = headers;
+	return (struct at){ p, (uint32_t)(dst - d->bytes), i };
+}
+
 int
 sn_params_decode_fcgi(struct sn_params *d, const uint8_t *src, size_t len)
 {
-	const uint8_t *p = src, *end = len ? src + len : src;
-	struct sn_param *pair = d->index, *full = pair + d->room;
-	char *dst = d->bytes;
+	const uint8_t *end = len ? src + len : src;
+	struct at at = { src, 0, 0 };
 	/* Where the two do not overlap, short pieces go as whole blocks, as long as one can be read:
 	 * what of it is not theirs is overwritten next, or lies behind the end. */
 	const uint8_t *blocks = apart(d->bytes, src, len) ? end : src;
-	uint32_t out = 0;
 	bool equals = false;
-	sn_vec in_blocks = { 0 };
 	memset(d->known, 0, sizeof(d->known));
-	d->used = d->n = 0;
-	for (; p < end; pair++) {
+	d->used = d->n = d->headers = 0;
+	while (at.p < end) {
 		uint32_t name, value;
-		p = take_lengths(p, end, &name, &value);
+		if (d->names && at.i < SN_PARAMS_NAMES && (at = take_known(d, at, end, blocks)).p == end)
+			break;
+		const uint8_t *p = take_lengths(at.p, end, &name, &value);
 		if (sn_unlikely(!p || (uint64_t)name + value > (uint64_t)(end - p)))
 			return -SN_PARAMS_TRUNCATED;
 		if (sn_unlikely(name == 0 || name > UINT16_MAX))
 			return -SN_PARAMS_NAME;
-		if (sn_unlikely(pair == full))
+		if (sn_unlikely(at.i == d->room))
 			return -SN_PARAMS_ROOM;
-		pair->name = out;
+		struct sn_param *pair = &d->index[at.i];
+		char *dst = d->bytes + at.out;
+		pair->name = at.out;
 		pair->name_len = (uint16_t)name;
 		/* Looked at where it came from: loads from bytes just stored would wait. */
-		classify((const char *)p, d->index, (uint32_t)(pair - d->index), d->known);
 		if (sn_likely(name <= BLOCK && blocks - p >= BLOCK)) {
-			move_name_block(dst + out, p, name, &in_blocks);
+			equals |= !learn(d, at.i, p, name);
+			memcpy(dst, p, BLOCK);
 		} else {
+			classify(d, at.i, (const char *)p, name);
 			/* Also in place: the two length bytes just read are room for the two NULs. */
 			equals |= has_equals((const char *)p, name);
-			move(dst + out, p, name);
+			move(dst, p, name);
 		}
 		p += name;
-		out += name;
-		dst[out++] = '\0';
-		pair->value = out;
+		dst += name;
+		*dst++ = '\0';
+		pair->value = at.out + name + 1;
 		pair->value_len = value;
 		if (sn_likely(value <= BLOCK && blocks - p >= BLOCK))
-			memcpy(dst + out, p, BLOCK);
+			memcpy(dst, p, BLOCK);
 		else
-			move(dst + out, p, value);
-		p += value;
-		out += value;
-		dst[out++] = '\0';
+			move(dst, p, value);
+		dst[value] = '\0';
+		at = (struct at){ p + value, at.out + name + value + 2, at.i + 1 };
 	}
-	d->used = out;
-	d->n = (uint32_t)(pair - d->index);
-	if (sn_unlikely(equals || sn_vec_any(in_blocks)))
+	d->used = at.out;
+	d->n = at.i;
+	if (sn_unlikely(equals))
 		return -SN_PARAMS_NAME;
-	if (sn_unlikely(count_nuls(dst, out) != 2 * (size_t)d->n))
-		return find_nul(dst, d->index, d->n);
+	if (sn_unlikely(count_nuls(d->bytes, at.out) != 2 * (size_t)d->n))
+		return find_nul(d->bytes, d->index, d->n);
 	return 0;
 }
 
@@ -328,7 +396,7 @@ sn_params_decode_scgi(struct sn_params *d, const uint8_t *src, size_t len)
 	const char *p = dst, *end = len ? dst + len : dst;
 	uint32_t n = 0;
 	memset(d->known, 0, sizeof(d->known));
-	d->used = d->n = 0;
+	d->used = d->n = d->headers = 0;
 	if (len && (const char *)src != dst) /* the wire's form is the canonical one */
 		memmove(dst, src, len);
 	while (p < end) {
@@ -349,7 +417,7 @@ sn_params_decode_scgi(struct sn_params *d, const uint8_t *src, size_t len)
 			.value = (uint32_t)(name_end + 1 - dst),
 			.value_len = (uint32_t)(value_end - name_end - 1),
 		};
-		classify(p, d->index, n, d->known);
+		classify(d, n, p, name);
 		p = value_end + 1;
 		n++;
 	}

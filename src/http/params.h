@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/vec.h"
 
 struct sn_param {
 	uint32_t name, value; /* offsets into the canonical bytes */
@@ -56,16 +57,32 @@ enum sn_params_fault {
 long sn_params_count_fcgi(const uint8_t *src, size_t len);
 long sn_params_count_scgi(const uint8_t *src, size_t len);
 
+/* What the names of the latest parameters meant, by their places: a front server sends the same names
+ * in the same order again and again, so most of a request's are known before they are looked at. The
+ * caller's, one a thread; all zero: nothing yet. Never changes what is decoded. */
+#define SN_PARAMS_NAMES 48
+struct sn_params_names {
+	struct sn_params_name {
+		sn_vec head, tail;           /* the name */
+		sn_vec head_mask, tail_mask; /* which of these bytes are */
+		uint32_t len;                /* 0: none; at most 32 */
+		uint16_t flags;              /* enum sn_param_flags */
+		int16_t id;                  /* enum sn_param_id, or -1 */
+	} item[SN_PARAMS_NAMES];
+};
+
 struct sn_params {
 	struct sn_param *index; /* given: has room for `room` pairs */
 	size_t room;
 	char *bytes;            /* given: has room for the source's length, and may be the source itself */
+	struct sn_params_names *names; /* given, or NULL; only FastCGI's have them */
 	size_t used;            /* length of the canonical form */
 	uint32_t n;             /* pairs */
+	uint32_t headers;       /* of them, SN_PARAM_HEADER */
 	uint16_t known[SN_P_KNOWN]; /* an index + 1, 0 when absent (the first of a repeated one) */
 };
 
-/* Fills used, n and known, and what index and bytes point to. Returns 0 or a fault as a
+/* Fills used, n, headers and known, and what index and bytes point to. Returns 0 or a fault as a
  * negative number; -SN_PARAMS_ROOM: the index is too small, count and come again (the bytes
  * are spoilt then). */
 int sn_params_decode_fcgi(struct sn_params *p, const uint8_t *src, size_t len);

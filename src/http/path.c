@@ -298,11 +298,11 @@ take_off_prefix(const char *prefix, struct sn_path *out, const char **reason)
 }
 
 int
-sn_path_resolve(const struct sn_path_in *in, char *buf, struct sn_path *out, const char **reason)
+sn_path_resolve(const struct sn_path_in *in, char *buf, size_t room, struct sn_path *out,
+                const char **reason)
 {
-	size_t half = sn_path_room(in) / 2;
 	*reason = NULL;
-	int status = choose(in, buf, half, out, reason);
+	int status = choose(in, buf, room / 2, out, reason);
 	if (status)
 		return status;
 	if (!sn_utf8_valid(out->path, out->len)) {

@@ -27,12 +27,12 @@ struct sn_path {
 	uint32_t len;
 };
 
-/* Bytes that `buf` must have for this input (two copies at the worst). */
+/* Bytes that `buf` must have at least for this input (two copies at the worst). */
 size_t sn_path_room(const struct sn_path_in *in);
 /* Runs of slashes are merged after decoding, encoded ones too, as nginx does. "*" is no
  * path: 400. Returns 0, or the HTTP status to answer: 400 (NUL, dot segments, bad UTF-8, bad
  * escapes, no path at all), 404 (outside the prefix); *reason says which. */
-int sn_path_resolve(const struct sn_path_in *in, char *buf, struct sn_path *out,
+int sn_path_resolve(const struct sn_path_in *in, char *buf, size_t room, struct sn_path *out,
                     const char **reason);
 /* True when the bytes are UTF-8 as RFC 3629 has it. */
 bool sn_utf8_valid(const char *s, size_t len);

@@ -21,15 +21,6 @@ count_pairs(enum sn_params_form form, const uint8_t *src, size_t len)
 	                            : sn_params_count_scgi(src, len);
 }
 
-static unsigned
-count_headers(const struct sn_request *req)
-{
-	unsigned n = 0;
-	for (uint32_t i = 0; i < req->nparams; i++)
-		n += req->params[i].flags & SN_PARAM_HEADER;
-	return n;
-}
-
 /* The fields that are found among the parameters. */
 static int
 fill(struct sn_request *req)
@@ -61,7 +52,7 @@ usual_pairs(size_t len)
 /* One block with the parameters decoded into it. */
 static int
 decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, size_t len,
-       size_t room, int *fault)
+       size_t room, struct sn_params_names *names, unsigned *headers, int *fault)
 {
 	struct sn_request *req = malloc(sizeof(*req) + room * sizeof(req->params[0]) + len);
 	*out = req;
@@ -72,10 +63,11 @@ decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, si
 	req->mount = "";
 	sn_body_init(&req->body);
 	req->raw = (char *)&req->params[room];
-	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw };
+	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw, .names = names };
 	*fault = form == SN_FORM_FCGI ? sn_params_decode_fcgi(&p, src, len)
 	                              : sn_params_decode_scgi(&p, src, len);
 	req->nparams = p.n;
+	*headers = p.headers;
 	req->raw_len = (uint32_t)p.used;
 	req->spare = (uint32_t)((room - p.n) * sizeof(req->params[0]));
 	memcpy(req->known, p.known, sizeof(req->known));
@@ -84,27 +76,29 @@ decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, si
 
 int
 sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
-                 size_t len, unsigned max_headers, int *fault)
+                 size_t len, unsigned max_headers, struct sn_params_names *names, int *fault)
 {
 	struct sn_request *req = NULL;
+	unsigned headers = 0;
 	*out = NULL;
 	*fault = 0;
 	if (len > UINT32_MAX / 2)
 		return SN_ELIMIT;
-	int rc = decode(&req, form, src, len, usual_pairs(len), fault);
+	int rc = decode(&req, form, src, len, usual_pairs(len), names, &headers, fault);
 	if (*fault == -SN_PARAMS_ROOM) {
 		sn_request_unref(req);
 		req = NULL;
 		long n = count_pairs(form, src, len);
 		*fault = n < 0 ? (int)n : 0;
-		rc = n < 0 ? SN_EINVAL : n > SN_PARAMS_MAX ? SN_ELIMIT
-		                                           : decode(&req, form, src, len, (size_t)n, fault);
+		rc = n < 0 ? SN_EINVAL
+		     : n > SN_PARAMS_MAX ? SN_ELIMIT
+		                         : decode(&req, form, src, len, (size_t)n, names, &headers, fault);
 	}
 	if (rc == 0 && req->nparams > SN_PARAMS_MAX)
 		rc = SN_ELIMIT;
 	if (rc == 0 && (*fault = fill(req)) < 0)
 		rc = SN_EINVAL;
-	if (rc == 0 && count_headers(req) > max_headers)
+	if (rc == 0 && headers > max_headers)
 		rc = SN_ELIMIT;
 	if (rc < 0) {
 		sn_request_unref(req);
@@ -180,17 +174,19 @@ sn_request_resolve(struct sn_request *req, enum sn_path_source source, const cha
 		.source = source,
 		.prefix = prefix,
 	};
-	char stack[1024];
+	char stack[4096];
 	char *buf = stack;
-	size_t room = sn_path_room(&in);
-	if (room > sizeof(stack)) {
+	size_t room = sizeof(stack);
+	/* No parameter is longer than all of them. */
+	if (2 * ((size_t)req->raw_len + 2) > room && sn_path_room(&in) > room) {
+		room = sn_path_room(&in);
 		buf = malloc(room);
 		if (!buf) {
 			*reason = "out of memory";
 			return 503;
 		}
 	}
-	int status = sn_path_resolve(&in, buf, &req->path, reason);
+	int status = sn_path_resolve(&in, buf, room, &req->path, reason);
 	if (status == 0 && (keep_path(req, buf, room) < 0 || keep_mount(req, prefix) < 0)) {
 		*reason = "out of memory";
 		status = 503;

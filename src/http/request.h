@@ -73,11 +73,12 @@ struct sn_request {
 
 enum sn_params_form { SN_FORM_FCGI, SN_FORM_SCGI };
 
-/* Decodes parameters into a new request with one reference; `src` is only read. *out is
+/* Decodes parameters into a new request with one reference; `src` is only read. `names` are the
+ * calling thread's, or NULL. *out is
  * NULL and the result negative: SN_EINVAL with *fault a -SN_PARAMS_* (400), SN_ELIMIT:
  * more than `max_headers` HTTP_ parameters or SN_PARAMS_MAX in all (431), SN_ENOMEM. */
 int sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
-                     size_t len, unsigned max_headers, int *fault);
+                     size_t len, unsigned max_headers, struct sn_params_names *names, int *fault);
 /* Chooses and decodes the path. 0, or the HTTP status to answer and its reason (400, 404,
  * 503 without memory); req->path is then "/". */
 int sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,

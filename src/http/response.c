@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/vec.h"
 #include "http/method.h"
 
 /* Of the process: the sites that make responses know no configuration. */
@@ -85,10 +86,17 @@ is_token(const char *s, size_t len)
 	return len > 0;
 }
 
+/* RFC 9110 section 5.5: no control characters but the tabulator. */
 static bool
 is_value(const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	size_t i = 0;
+	for (; len - i >= sizeof(sn_vec); i += sizeof(sn_vec)) {
+		sn_vec v = sn_vec_load(s + i);
+		if (sn_vec_any((sn_vec)(v < 0x20) & (sn_vec)(v != '\t')) || sn_vec_any((sn_vec)(v == 0x7f)))
+			return false;
+	}
+	for (; i < len; i++) {
 		uint8_t c = (uint8_t)s[i];
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			return false;

@@ -29,6 +29,7 @@ struct node {
 	struct edge *edges;
 	struct leaf *leaves;
 	uint32_t nedges, nleaves;
+	bool statics; /* a static segment follows */
 };
 
 struct slot { /* a static segment; child 0 (the root is nobody's child): free */
@@ -97,10 +98,12 @@ static_child(struct sn_matcher *m, uint32_t parent, const struct sn_segment *seg
 		return 0;
 	}
 	int rc = new_node(m, child);
-	if (rc == 0)
-		*slot = (struct slot){ seg->key, seg->key_len, parent, *child,
-			               hash_of(parent, seg->key, seg->key_len) };
-	return rc;
+	if (rc < 0)
+		return rc;
+	*slot = (struct slot){ seg->key, seg->key_len, parent, *child,
+		               hash_of(parent, seg->key, seg->key_len) };
+	m->nodes[parent].statics = true;
+	return 0;
 }
 
 static const struct edge *
@@ -353,8 +356,8 @@ walk(struct search *s, uint32_t id, size_t pos, uint32_t nvalues)
 	const char *slash = memchr(seg, '/', s->len - pos);
 	size_t len = slash ? (size_t)(slash - seg) : s->len - pos;
 
-	const struct slot *slot = find_slot(m, id, seg, len);
-	if (slot->child && walk(s, slot->child, pos + len + 1, nvalues))
+	const struct slot *slot = node->statics ? find_slot(m, id, seg, len) : NULL;
+	if (slot && slot->child && walk(s, slot->child, pos + len + 1, nvalues))
 		return true;
 	for (uint32_t i = 0; i < node->nedges; i++) {
 		const struct edge *e = &node->edges[i];

@@ -184,6 +184,7 @@ struct sn_iothread {
 	pthread_mutex_t inbox_mtx;
 	struct sn_conn *inbox; /* inbox_mtx */
 	uint8_t *rbuf;
+	struct sn_params_names names;
 	struct sn_batch batch;
 };
 
@@ -196,7 +197,7 @@ sn_iothread_native(struct sn_iothread *io, const struct sn_endpoint *ep, uint64_
 }
 
 /* The I/O thread that runs here; NULL on other threads. */
-extern _Thread_local struct sn_iothread *sn_io_self;
+extern SN_THREAD_LOCAL struct sn_iothread *sn_io_self;
 
 /* ---- conn.c ----------------------------------------------------------- */
 

@@ -56,7 +56,7 @@ begin_unusable(struct sn_exchange *x)
 	static const uint8_t bytes[] = "REQUEST_METHOD\0GET";
 	struct sn_request *req;
 	int fault;
-	int rc = sn_request_build(&req, SN_FORM_SCGI, bytes, sizeof(bytes), 1, &fault);
+	int rc = sn_request_build(&req, SN_FORM_SCGI, bytes, sizeof(bytes), 1, NULL, &fault);
 	if (rc < 0)
 		return rc;
 	begin_request(x, req);
@@ -222,7 +222,8 @@ build(struct sn_exchange *x)
 	size_t len = x->slice ? x->slice_len : x->params.len;
 	struct sn_request *req = NULL;
 	int fault = 0;
-	int rc = sn_request_build(&req, c->wire.ops->form, src, len, conf->limits.headers, &fault);
+	int rc = sn_request_build(&req, c->wire.ops->form, src, len, conf->limits.headers, &c->io->names,
+	                          &fault);
 	x->slice = NULL;
 	sn_buf_free(&x->params);
 	if (rc == 0)

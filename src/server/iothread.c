@@ -27,7 +27,7 @@
 #define ACCEPT_CALM 16        /* rounds of one newcomer, after one that found no more of them */
 #define LONGEST_SLEEP_MS 1000 /* a connection given by another thread waits this at most */
 
-_Thread_local struct sn_iothread *sn_io_self;
+SN_THREAD_LOCAL struct sn_iothread *sn_io_self;
 
 /* ---- accepting --------------------------------------------------------------- */
 

@@ -394,15 +394,22 @@ begin(struct sn_wire *w, struct sn_wire_event *ev)
 	return true;
 }
 
-/* Collects `want` bytes in `into`; true when they are there. */
-static bool
-collect(struct sn_fcgi *f, uint8_t *into, size_t want, const uint8_t **at, const uint8_t *end)
+#define UNIT 8 /* bytes of a record's header, and of the body of BEGIN */
+
+/* Collects UNIT bytes in `into`; true when they are there. They mostly come together. */
+static inline bool
+collect(struct sn_fcgi *f, uint8_t *into, const uint8_t **at, const uint8_t *end)
 {
-	size_t n = least((size_t)(end - *at), want - f->have);
+	if (sn_likely(f->have == 0 && end - *at >= UNIT)) {
+		memcpy(into, *at, UNIT);
+		*at += UNIT;
+		return true;
+	}
+	size_t n = least((size_t)(end - *at), (size_t)(UNIT - f->have));
 	memcpy(into + f->have, *at, n);
 	f->have = (uint8_t)(f->have + n);
 	*at += n;
-	return f->have == want;
+	return f->have == UNIT;
 }
 
 static bool
@@ -431,9 +438,9 @@ step(struct sn_wire *w, const struct sn_wire_limits *limits, const uint8_t **at,
 		/* The first byte alone tells a peer that speaks something else. */
 		if (f->have == 0 && **at != 1)
 			return broken(f, ev, SN_WIRE_F_VERSION);
-		return collect(f, f->header, sizeof(f->header), at, end) && judge(w, limits, ev);
+		return collect(f, f->header, at, end) && judge(w, limits, ev);
 	case P_BEGIN:
-		return collect(f, f->small, 8, at, end) && begin(w, ev);
+		return collect(f, f->small, at, end) && begin(w, ev);
 	case P_STREAM:
 		return hand_out(f, at, end, ev);
 	case P_VALUES:

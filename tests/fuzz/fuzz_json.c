@@ -19,7 +19,7 @@ with_body(const void *body, size_t len)
 	static const uint8_t params[] = "\x0e\x04REQUEST_METHODPOST";
 	struct sn_request *req;
 	int fault;
-	SN_ASSERT(sn_request_build(&req, SN_FORM_FCGI, params, sizeof(params) - 1, 8, &fault) == 0);
+	SN_ASSERT(sn_request_build(&req, SN_FORM_FCGI, params, sizeof(params) - 1, 8, NULL, &fault) == 0);
 	SN_ASSERT(sn_body_append(&req->body, body, len, 1 << 20, NULL) == 0);
 	return req;
 }

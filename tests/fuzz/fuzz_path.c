@@ -51,7 +51,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in.prefix = "";
 	char *buf = malloc(sn_path_room(&in));
 	SN_ASSERT(buf);
-	int status = sn_path_resolve(&in, buf, &out, &reason);
+	int status = sn_path_resolve(&in, buf, sn_path_room(&in), &out, &reason);
 	SN_ASSERT(status == 0 || status == 400 || status == 404);
 	if (status == 0)
 		check_path(&out);

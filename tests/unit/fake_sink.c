@@ -317,7 +317,7 @@ fake_request(struct fake_sink *s, const char *method, const char *target, ...)
 	while ((name = va_arg(ap, const char *)) != NULL)
 		add_param(&b, name, va_arg(ap, const char *));
 	va_end(ap);
-	int rc = sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)b.data, b.len, 128, &fault);
+	int rc = sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)b.data, b.len, 128, NULL, &fault);
 	SN_ASSERT(rc == 0 && req);
 	sn_buf_free(&b);
 	req->id = 0x1234;

@@ -28,7 +28,7 @@ scgi_request(const char *name, ...)
 		len += n;
 	}
 	va_end(ap);
-	assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, len, 100, &fault), 0);
+	assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, len, 100, NULL, &fault), 0);
 	assert_int_equal(fault, 0);
 	return req;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -604,6 +605,15 @@ router(void **state)
 
 /* ---- cost -------------------------------------------------------------------- */
 
+/* Of this thread: what else the machine does costs nothing here. */
+static int64_t
+cpu_ns(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
 static double
 ns_a_lookup(size_t n)
 {
@@ -618,7 +628,7 @@ ns_a_lookup(size_t n)
 	assert_int_equal(sn_matcher_new(&m, e, n, &why), 0);
 	double best = 1e18;
 	for (int round = 0; round < 5; round++) {
-		int64_t t0 = sn_clock_ns();
+		int64_t t0 = cpu_ns();
 		for (size_t k = 0; k < 2000; k++) {
 			size_t i = k * 7919 % n;
 			int len = snprintf(path, sizeof(path), i % 2 ? "/api/r%zu" : "/r%zu/42/x", i);
@@ -626,7 +636,7 @@ ns_a_lookup(size_t n)
 			                 SN_MATCH_FOUND);
 			assert_ptr_equal(match.endpoint, &e[i]);
 		}
-		double ns = (double)(sn_clock_ns() - t0) / 2000;
+		double ns = (double)(cpu_ns() - t0) / 2000;
 		best = ns < best ? ns : best;
 	}
 	sn_matcher_free(m);
@@ -656,7 +666,7 @@ hostile_paths_cost_little(void **state)
 	add(&t, "/p/<path:a>/<path:b>/<path:c>/<path:d>/<path:e>/<path:f>/<path:g>/z", GET);
 	add(&t, "/f/<float:a><float:b><float:c><float:d><float:e>", GET);
 	build(&t);
-	int64_t t0 = sn_clock_ms();
+	int64_t t0 = cpu_ns();
 	char got[64];
 	memcpy(path, "/s/", 3);
 	memset(path + 3, '-', LEN);
@@ -673,7 +683,7 @@ hostile_paths_cost_little(void **state)
 		path[3 + i] = i % 2 ? '.' : '1';
 	assert_string_equal(ask(t.m, path, GET, got, sizeof(got)), "-");
 	/* trying out would take 10^20 steps and more; a sanitizer makes it ten times slower */
-	assert_true(sn_clock_ms() - t0 < 3000);
+	assert_true(cpu_ns() - t0 < INT64_C(3000000000));
 
 	/* a long one that does match, with the choice made right */
 	memset(path, 0, sizeof(path));

@@ -232,7 +232,7 @@ request(void)
 	struct json_object *json = NULL;
 	const char *reason;
 	char big[3000];
-	int fault, rc = sn_request_build(&req, SN_FORM_FCGI, params, sizeof(params) - 1, 8, &fault);
+	int fault, rc = sn_request_build(&req, SN_FORM_FCGI, params, sizeof(params) - 1, 8, NULL, &fault);
 	if (rc < 0)
 		return rc;
 	memset(big, 'x', sizeof(big));

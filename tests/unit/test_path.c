@@ -127,7 +127,7 @@ check(const struct row *r)
 		                     r->prefix };
 	char *buf = malloc(sn_path_room(&in));
 	assert_non_null(buf);
-	int status = sn_path_resolve(&in, buf, &out, &reason);
+	int status = sn_path_resolve(&in, buf, sn_path_room(&in), &out, &reason);
 	if (status != r->status)
 		fail_msg("%s: status %d (%s)", r->what, status, reason ? reason : "-");
 	if (status)
@@ -163,7 +163,7 @@ test_zero_copy(void **state)
 	const char *reason;
 	char buf[64];
 	struct sn_path_in in = { .script_name = "/app/users/7", .path_info = "", .prefix = "/app" };
-	assert_int_equal(sn_path_resolve(&in, buf, &out, &reason), 0);
+	assert_int_equal(sn_path_resolve(&in, buf, sn_path_room(&in), &out, &reason), 0);
 	assert_ptr_equal(out.path, in.script_name + 4);
 	assert_ptr_equal(out.match, out.path);
 }

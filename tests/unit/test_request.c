@@ -47,7 +47,7 @@ test_build_fcgi(void **state)
 	const char *reason;
 	int fault;
 	assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)src, sizeof(src) - 1,
-	                                  0, &fault),
+	                                  0, NULL, &fault),
 	                 0);
 	assert_int_equal(sn_request_resolve(req, SN_PATH_AUTO, "", &reason), 0);
 	assert_string_equal(req->path.path, "/x");
@@ -73,7 +73,7 @@ test_tiny_pairs(void **state)
 			src[len++] = 'X';
 			src[len++] = (uint8_t)('a' + i % 26);
 		}
-		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, &fault), 0);
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, NULL, &fault), 0);
 		assert_int_equal(req->nparams, n);
 		assert_int_equal(req->method, SN_METHOD_GET);
 		for (size_t i = 1; i < n; i++) {
@@ -83,11 +83,11 @@ test_tiny_pairs(void **state)
 		}
 		sn_request_unref(req);
 		/* the last one cut short, or with a NUL */
-		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len - 1, 0, &fault), SN_EINVAL);
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len - 1, 0, NULL, &fault), SN_EINVAL);
 		assert_int_equal(fault, -SN_PARAMS_TRUNCATED);
 		assert_null(req);
 		src[len - 1] = 0;
-		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, &fault), SN_EINVAL);
+		assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, src, len, 0, NULL, &fault), SN_EINVAL);
 		assert_int_equal(fault, -SN_PARAMS_VALUE);
 	}
 }
@@ -115,7 +115,7 @@ test_refused(void **state)
 		struct sn_request *req = (void *)1;
 		int fault;
 		assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (const uint8_t *)rows[i].src,
-		                                  rows[i].len, 2, &fault),
+		                                  rows[i].len, 2, NULL, &fault),
 		                 rows[i].rc);
 		assert_int_equal(fault, rows[i].fault);
 		assert_true((req == NULL) == (rows[i].rc < 0));
@@ -134,7 +134,7 @@ test_too_many(void **state)
 	assert_non_null(src);
 	for (size_t i = 0; i < n; i++)
 		memcpy(src + 3 * i, "A\0", 3);
-	assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)src, len, 2, &fault),
+	assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)src, len, 2, NULL, &fault),
 	                 SN_ELIMIT);
 	assert_null(req);
 	free(src);

@@ -20,7 +20,7 @@ request(const char *method, const char *accept)
 	int n = snprintf(block, sizeof(block), "REQUEST_METHOD%c%s%cHTTP_ACCEPT%c%s%c", 0, method, 0, 0,
 	                 accept, 0);
 	assert_int_equal(
-		sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, (size_t)n, 9, &fault), 0);
+		sn_request_build(&req, SN_FORM_SCGI, (uint8_t *)block, (size_t)n, 9, NULL, &fault), 0);
 	req->id = 0x4d2;
 	return req;
 }

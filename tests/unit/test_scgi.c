@@ -147,7 +147,7 @@ test_check(void **state)
 		const char *reason = NULL;
 		int fault;
 		assert_int_equal(sn_request_build(&req, SN_FORM_SCGI, (const uint8_t *)rows[i].block,
-		                                  rows[i].len, 9, &fault),
+		                                  rows[i].len, 9, NULL, &fault),
 		                 0);
 		assert_int_equal(sn_wire_scgi.check(req, &reason), rows[i].status);
 		assert_true((reason != NULL) == (rows[i].status != 0));

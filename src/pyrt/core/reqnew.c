@@ -73,7 +73,7 @@ build(PyObject *cgi)
 	while (PyDict_Next(cgi, &pos, &name, &value))
 		if (add_param(&params, name, value) < 0)
 			goto out;
-	rc = sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)params.data, params.len, 10000, &fault);
+	rc = sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)params.data, params.len, 10000, NULL, &fault);
 	if (rc < 0) {
 		req = NULL;
 		if (rc == SN_ENOMEM)
