@@ -298,9 +298,14 @@ sn_worker_serve(struct sn_worker *w, struct sn_listeners *ls, struct sn_why *why
 			return rc;
 	}
 	ctx->nio = conf->io_threads;
+	/* The last thread that is made here: while it makes one this thread takes no signals, and
+	 * who has got an answer may send one. */
+	rc = sn_watchdog_start(&w->watchdog, ctx, w->status, why);
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < ctx->nio; i++)
 		sn_iothread_accept(ctx->io[i]);
-	return sn_watchdog_start(&w->watchdog, ctx, w->status, why);
+	return 0;
 }
 
 /* ---- stopping --------------------------------------------------------------------------- */
