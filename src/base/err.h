@@ -34,5 +34,7 @@ _Noreturn void sn_assert_failed(const char *cond, const char *file, int line, co
 #define SN_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #define sn_likely(x) __builtin_expect(!!(x), 1)
 #define sn_unlikely(x) __builtin_expect(!!(x), 0)
+/* For what gcc finds too large for so many calls, where each is made once in the loop that matters. */
+#define SN_INLINE inline __attribute__((always_inline))
 
 #endif

@@ -15,9 +15,6 @@
 
 #include "base/vec.h"
 
-/* gcc finds them too large for so many calls; each is called once in the loop that matters. */
-#define SN_INLINE inline __attribute__((always_inline))
-
 /* One length of a pair: one byte, or four with the highest bit set. NULL: cut short. */
 static inline const uint8_t *
 take_length(const uint8_t *p, const uint8_t *end, uint32_t *out)

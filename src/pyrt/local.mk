@@ -12,7 +12,7 @@ SN_PYCORE_SOURCES += \
 	src/pyrt/core/json.c \
 	src/pyrt/core/jsonparse.c src/pyrt/core/jsonparse.h \
 	src/pyrt/core/jsonread.c \
-	src/pyrt/core/jsontext_priv.h \
+	src/pyrt/core/jsoncopy_priv.h src/pyrt/core/jsontext_priv.h \
 	src/pyrt/core/match.c \
 	src/pyrt/core/module.c \
 	src/pyrt/core/reqaddr.c \

@@ -71,6 +71,19 @@ def test_escape_at_every_position(length, special):
     assert dumps(special * length) == reference(special * length)
 
 
+@pytest.mark.parametrize("others", ["ab", "aé"])
+@pytest.mark.parametrize("special", ['"', "\\", "\n", "\x00", "\x1f", "\x7f", "é", "ÿ", "\x80"])
+def test_special_letters_in_short_text(special, others):
+    """Short text and the ends of long one are copied in words that overlap."""
+    for length in range(1, 52):
+        plain = (others * length)[:length]
+        assert dumps(plain) == reference(plain)
+        for at in range(length):
+            value = plain[:at] + special + plain[at + 1 :]
+            assert dumps(value) == reference(value)
+            assert dumps({value: 1, plain: value}) == reference({value: 1, plain: value})
+
+
 def test_every_length_of_utf8():
     for code in (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF):
         assert dumps(chr(code)) == reference(chr(code))

@@ -13,7 +13,7 @@
 #include "pyrt/core/core_priv.h"
 
 #include "base/number.h"
-#include "pyrt/core/jsontext_priv.h"
+#include "pyrt/core/jsoncopy_priv.h"
 
 #include <math.h>
 
@@ -123,93 +123,36 @@ put_char(struct writer *w, char c)
 
 /* ---- text ----------------------------------------------------------------- */
 
-/* 0: as it is; 'u': \u00XX; else the letter after the backslash. */
-static const char escape[128] = {
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
-	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-	['"'] = '"', ['\\'] = '\\',
-};
-
-/* One ASCII character; room for six bytes. */
-static inline char *
-put_escaped(char *p, uint8_t c)
-{
-	static const char hex[] = "0123456789abcdef";
-	char e = escape[c];
-
-	if (sn_likely(!e)) {
-		*p++ = (char)c;
-	} else if (e != 'u') {
-		*p++ = '\\';
-		*p++ = e;
-	} else {
-		memcpy(p, "\\u00", 4);
-		p[4] = hex[c >> 4];
-		p[5] = hex[c & 15];
-		p += 6;
-	}
-	return p;
-}
-
-/* Non-zero when one of eight ASCII bytes needs an escape. */
-static inline uint64_t
-needs_escape(uint64_t x)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-	uint64_t quote = x ^ (ones * '"'), slash = x ^ (ones * '\\');
-
-	return ((x - ones * 0x20) | (quote - ones) | (slash - ones)) & high;
-}
-
 #define CHUNK 512 /* characters between two checks for room */
 
-/* Copies ASCII up to the first character to be escaped; its length. `p` has room for `len`. */
-static inline size_t
-copy_clean(char *p, const uint8_t *s, size_t len)
+/* Text of one byte a letter. */
+static SN_INLINE int
+write_narrow(struct writer *w, const uint8_t *s, size_t len, bool latin)
 {
-	size_t i = 0;
-
-	for (; len - i >= 16; i += 16) {
-		sn_vec v = sn_vec_load(s + i);
-		if (sn_json_vec_special(v))
-			break;
-		memcpy(p + i, &v, 16);
-	}
-	for (; len - i >= 8; i += 8) {
-		uint64_t x;
-		memcpy(&x, s + i, 8);
-		if (needs_escape(x))
-			break;
-		memcpy(p + i, &x, 8);
-	}
-	for (; i < len && !escape[s[i]]; i++)
-		p[i] = (char)s[i];
-	return i;
-}
-
-static int
-write_ascii(struct writer *w, const uint8_t *s, size_t len)
-{
-	if (put_char(w, '"') < 0)
-		return -1;
+	/* with both quotes, and the escape that ends a clean part */
+	if (sn_unlikely(sn_buf_reserve(w->out, len + 8) < 0))
+		return no_memory();
+	char *p = w->out->data + w->out->len;
+	*p++ = '"';
 	for (;;) {
-		/* with the escape that ends the clean part, or the closing quote */
-		if (sn_unlikely(sn_buf_reserve(w->out, len + 6) < 0))
-			return no_memory();
-		char *begin = w->out->data + w->out->len;
-		size_t n = copy_clean(begin, s, len);
-		char *p = begin + n;
-		bool done = n == len;
-		p = done ? (*p = '"', p + 1) : put_escaped(p, s[n]);
-		w->out->len += (size_t)(p - begin);
-		if (done)
-			return 0;
+		size_t n = sn_json_copy_clean(p, s, len, latin);
+		p += n;
+		if (n == len)
+			break;
+		p = latin ? sn_json_put_letter(p, s[n]) : sn_json_put_escaped(p, s[n]);
 		s += n + 1;
 		len -= n + 1;
+		w->out->len = (size_t)(p - w->out->data);
+		if (sn_unlikely(sn_buf_reserve(w->out, len + 7) < 0))
+			return no_memory();
+		p = w->out->data + w->out->len;
 	}
+	*p++ = '"';
+	w->out->len = (size_t)(p - w->out->data);
+	return 0;
 }
 
-/* The other kinds of text. 1: a lone surrogate at *bad. */
+/* Text of two or four bytes a letter. 1: a lone surrogate at *bad. */
 static int
 write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
 {
@@ -227,7 +170,7 @@ write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
 		for (; i < end; i++) {
 			Py_UCS4 c = PyUnicode_READ(kind, data, i);
 			if (c < 0x80) {
-				p = put_escaped(p, (uint8_t)c);
+				p = sn_json_put_escaped(p, (uint8_t)c);
 			} else if (sn_unlikely(Py_UNICODE_IS_SURROGATE(c))) {
 				*bad = i;
 				return 1;
@@ -253,7 +196,9 @@ write_text(struct writer *w, PyObject *s, const struct frame *at, bool is_key)
 		return -1;
 #endif
 	if (sn_likely(PyUnicode_IS_ASCII(s)))
-		return write_ascii(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s));
+		return write_narrow(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), false);
+	if (PyUnicode_KIND(s) == PyUnicode_1BYTE_KIND)
+		return write_narrow(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), true);
 	rc = write_wide(w, s, &bad);
 	if (rc <= 0)
 		return rc;
@@ -407,11 +352,37 @@ write_other_key(struct writer *w, PyObject *key, const struct frame *at)
 	return put_char(w, '"');
 }
 
+/* A key that is what it looks like, with what stands around it. False: nothing was written. */
+static SN_INLINE bool
+write_plain_key(struct writer *w, PyObject *key, bool first)
+{
+	size_t len = (size_t)PyUnicode_GET_LENGTH(key);
+
+	if (sn_unlikely(!PyUnicode_IS_COMPACT_ASCII(key) || sn_buf_reserve(w->out, len + 4) < 0))
+		return false;
+	char *begin = w->out->data + w->out->len, *p = begin;
+	if (!first)
+		*p++ = ',';
+	*p++ = '"';
+	if (sn_unlikely(sn_json_copy_clean(p, PyUnicode_1BYTE_DATA(key), len, false) != len))
+		return false;
+	p += len;
+	*p++ = '"';
+	*p++ = ':';
+	w->out->len += (size_t)(p - begin);
+	return true;
+}
+
 static int
 write_pair(struct writer *w, PyObject *key, PyObject *value, struct frame *f, bool first)
 {
-	int rc = first ? 0 : put_char(w, ',');
+	int rc;
 
+	if (sn_likely(PyUnicode_Check(key)) && write_plain_key(w, key, first)) {
+		f->key = key;
+		return write_value(w, value, f);
+	}
+	rc = first ? 0 : put_char(w, ',');
 	if (rc < 0)
 		return rc;
 	if (sn_likely(PyUnicode_Check(key)))
