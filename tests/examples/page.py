@@ -99,7 +99,7 @@ class Reader:
             assert self.folder.is_dir(), command
             return
         got = subprocess.run(["/bin/sh", "-c", self.here(command)], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=2 * PATIENCE)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=5 * PATIENCE)
         printed = got.stdout
         for theirs, ours in self.told.items():
             printed = printed.replace(ours, theirs)

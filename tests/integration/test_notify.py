@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import socket
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -22,7 +24,8 @@ Snacgi = Callable[..., Daemon]
 
 
 class Manager:
-    """The other end of sd_notify(3): messages as dictionaries, with their sender."""
+    """The other end of sd_notify(3): messages as dictionaries, with their sender. A thread reads
+    all the while, as systemd does: who notifies it waits where nobody takes its message."""
 
     def __init__(self, address: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -31,17 +34,38 @@ class Manager:
         self.sock.setblocking(False)
         self.address = address
         self.messages: list[dict[str, str]] = []
+        self.lock = threading.Lock()
+        self.ended, self.end = os.pipe()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self) -> None:
+        while self.ended not in select.select([self.sock, self.ended], [], [])[0]:
+            self.poll()
+
+    def close(self) -> None:
+        os.close(self.end)
+        self.thread.join()
+        os.close(self.ended)
+        self.sock.close()
 
     def poll(self) -> list[dict[str, str]]:
-        while True:
-            try:
-                text, ancillary, _, _ = self.sock.recvmsg(4096, 256)
-            except BlockingIOError:
-                return self.messages
-            message = dict(line.split("=", 1) for line in text.decode().splitlines())
-            for _, _, data in ancillary:
-                message["pid"] = str(struct.unpack("3i", data[:12])[0])
-            self.messages.append(message)
+        """What was sent until now."""
+        with self.lock:
+            while self.take():
+                pass
+            return list(self.messages)
+
+    def take(self) -> bool:
+        try:
+            text, ancillary, _, _ = self.sock.recvmsg(4096, 256)
+        except BlockingIOError:
+            return False
+        message = dict(line.split("=", 1) for line in text.decode().splitlines())
+        for _, _, data in ancillary:
+            message["pid"] = str(struct.unpack("3i", data[:12])[0])
+        self.messages.append(message)
+        return True
 
     def all(self, key: str) -> list[dict[str, str]]:
         return [one for one in self.poll() if key in one]
@@ -59,7 +83,7 @@ class Manager:
 def manager(tmp: Path) -> Iterator[Manager]:
     manager = Manager(f"{tmp}/notify")
     yield manager
-    manager.sock.close()
+    manager.close()
 
 
 @pytest.mark.basic
@@ -87,7 +111,7 @@ def test_abstract_socket(snacgi: Snacgi) -> None:
     manager = Manager(f"@snacgi-notify-{os.getpid()}-{time.monotonic_ns()}")
     snacgi(app=None, env={"NOTIFY_SOCKET": manager.address})
     manager.wait("READY")
-    manager.sock.close()
+    manager.close()
 
 
 @pytest.mark.parametrize("address", ["/nonexistent/notify", "no-address", "/" + "x" * 200, ""])
