@@ -186,11 +186,31 @@ add_line(struct sn_response *res, const char *name, size_t name_len, const char 
 	return 0;
 }
 
+static size_t
+limit_of(const struct sn_response *res)
+{
+	return res->head_limit > SN_HEAD_RESERVE ? res->head_limit - SN_HEAD_RESERVE : 0;
+}
+
+int
+sn_response_default_type(struct sn_response *res, const char *type)
+{
+	static const char name[] = "Content-Type";
+	size_t len = strlen(type);
+	if (res->has_type)
+		return 0;
+	if (res->head.len + sizeof(name) - 1 + len + 4 > limit_of(res))
+		return SN_ELIMIT;
+	int rc = add_line(res, name, sizeof(name) - 1, type, len);
+	res->has_type = rc == 0;
+	return rc;
+}
+
 int
 sn_response_header_n(struct sn_response *res, const char *name, size_t name_len,
                      const char *value, size_t value_len)
 {
-	size_t limit = res->head_limit > SN_HEAD_RESERVE ? res->head_limit - SN_HEAD_RESERVE : 0;
+	size_t limit = limit_of(res);
 	if (!is_token(name, name_len) || !is_value(value, value_len) || is_refused(name, name_len))
 		return SN_EINVAL;
 	bool type = NAME_IS(name, name_len, "Content-Type");

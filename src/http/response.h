@@ -59,6 +59,8 @@ void sn_response_free(struct sn_response *res);
  * other name repeats. SN_ELIMIT: over head_limit; the head is unchanged then. */
 int sn_response_header_n(struct sn_response *res, const char *name, size_t name_len,
                          const char *value, size_t value_len);
+/* Content-Type, where none was set: of the server's own, which need no checks. SN_ELIMIT as above. */
+int sn_response_default_type(struct sn_response *res, const char *type);
 /* True when a header of that name was set (any case). */
 bool sn_response_has_header(const struct sn_response *res, const char *name, size_t name_len);
 /* Takes every header of that name out; how many there were. */

@@ -26,6 +26,19 @@ def ours(rules, path):
     return None if index is None else (index, request.path_params)
 
 
+@pytest.mark.parametrize("digits", ["0", "7", "007", "9" * 17, "9" * 18, "1" + "0" * 18, "9" * 19, str(2**63), "0" * 30 + "5", "8" * 100])
+def test_integers_of_every_length(digits):
+    assert ours(["/<int:n>"], "/" + digits) == (0, {"n": int(digits)})
+
+
+def test_names_of_many_tables():
+    """Tables come and go, so that one's names lie where another's did."""
+    for i in range(1000):
+        names = [f"name_{i}_{k}" for k in range(i % 3 + 1)]
+        found = ours(["/" + "/".join(f"<{name}>" for name in names)], "/a" * len(names))
+        assert found == (0, dict.fromkeys(names, "a"))
+
+
 def werkzeugs(rules, path):
     urls = Map([Rule(rule, endpoint=str(i)) for i, rule in enumerate(rules)],
                strict_slashes=False, merge_slashes=False).bind("localhost")

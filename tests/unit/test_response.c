@@ -114,6 +114,26 @@ test_type_replaces(void **state)
 }
 
 static void
+test_default_type(void **state)
+{
+	(void)state;
+	struct sn_response res;
+	sn_response_init(&res, NULL, NULL, 0, NULL, 0);
+	assert_int_equal(sn_response_default_type(&res, "a/b"), 0);
+	assert_int_equal(sn_response_default_type(&res, "c/d"), 0);
+	assert_head(&res, "Status: 204 No Content\r\nContent-Type: a/b\r\n\r\n");
+	assert_int_equal(header(&res, "content-type", "e/f"), 0);
+	assert_head(&res, "Status: 204 No Content\r\ncontent-type: e/f\r\n\r\n");
+	sn_response_reset(&res);
+	res.head_limit = SN_HEAD_RESERVE + sizeof("Content-Type: a/b\r\n") - 2;
+	assert_int_equal(sn_response_default_type(&res, "a/b"), SN_ELIMIT);
+	assert_false(res.has_type);
+	res.head_limit++;
+	assert_int_equal(sn_response_default_type(&res, "a/b"), 0);
+	sn_response_free(&res);
+}
+
+static void
 test_limit(void **state)
 {
 	(void)state;
@@ -338,7 +358,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_header_checks),  cmocka_unit_test(test_type_replaces),
-		cmocka_unit_test(test_limit),          cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_default_type),   cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_heads),
 		cmocka_unit_test(test_foreign_bodies), cmocka_unit_test(test_error_json),
 		cmocka_unit_test(test_error_html),     cmocka_unit_test(test_error_on_full_head),
 		cmocka_unit_test(test_impossible_status),

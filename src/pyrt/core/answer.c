@@ -102,7 +102,7 @@ add_headers(struct sn_response *res, PyObject *headers, PyObject *hidden)
 static int
 default_type(struct sn_response *res, const char *type)
 {
-	int rc = res->has_type ? 0 : sn_response_header_n(res, "Content-Type", 12, type, strlen(type));
+	int rc = sn_response_default_type(res, type);
 
 	return rc < 0 ? header_failed(rc, "Content-Type", res->head_limit) : 0;
 }

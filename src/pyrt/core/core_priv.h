@@ -71,6 +71,7 @@ struct sn_pyrequest {
 	PyObject *dict;         /* attributes that a handler set; NULL until then */
 	PyObject *weakrefs;
 	PyObject *field[SN_F_COUNT];
+	unsigned filled; /* a bit for each that was ever set */
 	bool tracked; /* by the garbage collector, from the first container on */
 };
 

@@ -11,6 +11,9 @@
 #include "http/slash.h"
 #include "http/query.h"
 
+#define SHORT_INT 18 /* digits that fit into a long long whatever they are */
+#define NAMES 64     /* of variables, that are remembered */
+
 #define SELF(obj) ((struct sn_pyrequest *)(obj))
 #define REQ(obj) (SELF(obj)->req)
 
@@ -47,24 +50,32 @@ get_path(PyObject *self, void *arg SN_UNUSED)
 	                         PyUnicode_DecodeUTF8(REQ(self)->path.path, REQ(self)->path.len, "replace"));
 }
 
+/* As int() does it. Most are short, and made of digits only. */
+static PyObject *
+convert_int(const char *s, size_t len)
+{
+	long long n = 0;
+	PyObject *text, *value;
+	size_t i;
+
+	for (i = 0; i < len && i < SHORT_INT && s[i] >= '0' && s[i] <= '9'; i++)
+		n = n * 10 + (s[i] - '0');
+	if (i == len && len)
+		return PyLong_FromLongLong(n);
+	text = PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL);
+	value = text ? PyLong_FromUnicodeObject(text, 10) : NULL;
+	Py_XDECREF(text);
+	return value;
+}
+
 static PyObject *
 convert_value(enum sn_converter converter, const char *s, size_t len)
 {
 	static PyObject *uuid_slot;
-	char digits[64];
 	PyObject *text, *value, *type;
 
 	switch (converter) {
-	case SN_CONV_INT:
-		if (len < sizeof(digits)) {
-			memcpy(digits, s, len);
-			digits[len] = '\0';
-			return PyLong_FromString(digits, NULL, 10);
-		}
-		text = PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL);
-		value = text ? PyLong_FromUnicodeObject(text, 10) : NULL;
-		Py_XDECREF(text);
-		return value;
+	case SN_CONV_INT: return convert_int(s, len);
 	case SN_CONV_FLOAT:
 		text = PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, NULL);
 		value = text ? PyFloat_FromString(text) : NULL;
@@ -84,6 +95,29 @@ convert_value(enum sn_converter converter, const char *s, size_t len)
 	return PyUnicode_DecodeUTF8(s, (Py_ssize_t)len, "replace");
 }
 
+/* New reference: the name of a rule's variable as a dict's key, made once. It is found by the place of
+ * its text, and compared, since that of another table may lie there by now. */
+static PyObject *
+variable_name(const char *name)
+{
+	static struct {
+		const char *name;
+		PyObject *key; /* interned */
+	} known[NAMES];    /* guarded by the GIL */
+	uintptr_t at = (uintptr_t)name / 8;
+	size_t i = (at ^ at / NAMES) % NAMES;
+	PyObject *key;
+
+	if (known[i].name == name && strcmp(PyUnicode_AsUTF8(known[i].key), name) == 0)
+		return Py_NewRef(known[i].key);
+	key = PyUnicode_InternFromString(name);
+	if (key && PyUnicode_IS_COMPACT_ASCII(key)) {
+		known[i].name = name;
+		Py_XSETREF(known[i].key, Py_NewRef(key));
+	}
+	return key;
+}
+
 static PyObject *
 build_path_params(struct sn_request *req)
 {
@@ -93,8 +127,10 @@ build_path_params(struct sn_request *req)
 		const struct sn_variable *var = &req->rule->variables[i];
 		PyObject *value = convert_value(var->converter, req->path.path + req->values[i].off,
 		                                req->values[i].len);
-		if (!value || PyDict_SetItemString(dict, var->name, value) < 0)
+		PyObject *name = value ? variable_name(var->name) : NULL;
+		if (!name || PyDict_SetItem(dict, name, value) < 0)
 			Py_CLEAR(dict);
+		Py_XDECREF(name);
 		Py_XDECREF(value);
 	}
 	/* int() refuses thousands of digits, float() cannot fail on what the matcher let

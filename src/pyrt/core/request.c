@@ -48,6 +48,7 @@ sn_pyrequest_wrap(PyTypeObject *type, struct sn_request *req)
 	self->dict = NULL;
 	self->weakrefs = NULL;
 	memset(self->field, 0, sizeof(self->field));
+	self->filled = 0;
 	self->tracked = type != &sn_pyrequest_type;
 	return (PyObject *)self;
 }
@@ -75,6 +76,7 @@ sn_pyrequest_keep(struct sn_pyrequest *self, enum sn_reqfield id, PyObject *valu
 		return Py_NewRef(self->field[id]);
 	}
 	self->field[id] = value;
+	self->filled |= 1u << id;
 	if (PyObject_IS_GC(value))
 		sn_pyrequest_track(self);
 	return Py_NewRef(value);
@@ -85,6 +87,7 @@ sn_pyrequest_set_table(struct sn_pyrequest *self, PyObject *table)
 {
 	Py_CLEAR(self->field[SN_F_PATH_PARAMS]);
 	Py_XSETREF(self->field[SN_F_TABLE], Py_NewRef(table));
+	self->filled |= 1u << SN_F_TABLE;
 }
 
 static int
@@ -104,8 +107,11 @@ request_clear(PyObject *obj)
 	struct sn_pyrequest *self = (struct sn_pyrequest *)obj;
 
 	Py_CLEAR(self->dict);
-	for (int i = 0; i < SN_F_COUNT; i++)
+	while (self->filled) {
+		unsigned i = (unsigned)__builtin_ctz(self->filled);
+		self->filled &= self->filled - 1;
 		Py_CLEAR(self->field[i]);
+	}
 	return 0;
 }
 
