@@ -102,26 +102,37 @@ def table(curve: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-WIDTH, HEIGHT, MARGIN = 360, 150, 50
+WIDTH, HEIGHT, MARGIN = 420, 190, 50
+
+
+def _line(kind: str, points: Sequence[dict[str, Any]], key: str, left: int, top: int) -> tuple[str, list[tuple[float, float]]]:
+    most = max(p[key] for p in points) or 1.0
+    at = [(left + MARGIN + i * (WIDTH - 2 * MARGIN) / max(1, len(points) - 1), top + 36 + (HEIGHT - 88) * (1 - p[key] / most))
+          for i, p in enumerate(points)]
+    return f'<polyline class="{kind}" points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y in at) + '"/>', at
 
 
 def _one(curve: dict[str, Any], left: int, top: int) -> str:
     points: Sequence[dict[str, Any]] = curve["points"]
-    most = max(p["cpu_us_per_request"] for p in points) or 1.0
-    at = [(left + MARGIN + i * (WIDTH - 2 * MARGIN) / max(1, len(points) - 1), top + 30 + (HEIGHT - 60) * (1 - p["cpu_us_per_request"] / most), p)
-          for i, p in enumerate(points)]
-    out = [f'<text class="h" x="{left + 8}" y="{top + 14}">{html.escape(curve["name"])}</text>',
-           '<polyline class="line" points="' + " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in at) + '"/>']
-    for x, y, p in at:
-        out.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/><text class="v" x="{x:.1f}" y="{y - 7:.1f}" text-anchor="middle">'
-                   f'{p["cpu_us_per_request"]:.1f}</text><text class="n" x="{x:.1f}" y="{top + HEIGHT - 10}" text-anchor="middle">{p["at"]:,}</text>')
+    rates, _ = _line("rate", points, "requests_per_second", left, top)
+    costs, at = _line("line", points, "cpu_us_per_request", left, top)
+    out = [f'<text class="h" x="{left + 8}" y="{top + 14}">{html.escape(curve["name"])}</text>', rates, costs,
+           f'<text class="n" x="{left + 8}" y="{top + HEIGHT - 14}">/s</text>']
+    for (x, y), p in zip(at, points):
+        out.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+                   f'<text class="v" x="{x:.1f}" y="{y - 7:.1f}" text-anchor="middle">{p["cpu_us_per_request"]:.1f}</text>'
+                   f'<text class="n" x="{x:.1f}" y="{top + HEIGHT - 30}" text-anchor="middle">{p["at"]:,}</text>'
+                   f'<text class="r" x="{x:.1f}" y="{top + HEIGHT - 14}" text-anchor="middle">{p["requests_per_second"]:,.0f}</text>')
     return "".join(out)
 
 
 def chart(curves: Sequence[dict[str, Any]]) -> str:
-    """Server CPU a request in microseconds along each scale, from zero."""
-    height = HEIGHT * ((len(curves) + 1) // 2) + 10
-    body = "".join(_one(c, (i % 2) * (WIDTH + 60), (i // 2) * HEIGHT + 8) for i, c in enumerate(curves))
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + 80} {height}" role="img" aria-label="CPU a request against scale">'
-            "<style>text{font:11px system-ui,sans-serif;fill:#222}.h{font-weight:600}.n{fill:#666}.line{fill:none;stroke:#2a78c8;stroke-width:2}"
-            ".dot{fill:#2a78c8}@media(prefers-color-scheme:dark){text{fill:#ddd}.n{fill:#aaa}}</style>" + body + "</svg>\n")
+    """Along each scale, both from zero: server CPU a request in microseconds, and requests a second (dashed, the lowest row)."""
+    height = HEIGHT * ((len(curves) + 1) // 2) + 30
+    body = "".join(_one(c, (i % 2) * (WIDTH + 30), (i // 2) * HEIGHT + 26) for i, c in enumerate(curves))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH + 40} {height}" role="img" aria-label="throughput and CPU a request against scale">'
+            "<style>text{font:11px system-ui,sans-serif;fill:#222}.h{font-weight:600}.n{fill:#666}.r{fill:#a5581c}.line{fill:none;stroke:#2a78c8;stroke-width:2}"
+            ".rate{fill:none;stroke:#d2803c;stroke-width:1.5;stroke-dasharray:5 3}.dot{fill:#2a78c8}"
+            "@media(prefers-color-scheme:dark){text{fill:#ddd}.n{fill:#aaa}.r{fill:#e0a070}}</style>"
+            '<text x="8" y="14"><tspan class="h">Against scale:</tspan> server CPU a request, microseconds (line); requests a second (dashed; the numbers at the foot)</text>'
+            + body + "</svg>\n")

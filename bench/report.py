@@ -117,7 +117,7 @@ def table(rows: Sequence[dict[str, Any]], compared: Sequence[dict[str, Any]]) ->
 STYLE = """text{font:13px system-ui,sans-serif;fill:#222}.h{font-weight:600}.n{fill:#666}
 .ours{fill:#2a78c8}.peer{fill:#a9b4c0}.err{stroke:#444}
 @media(prefers-color-scheme:dark){text{fill:#ddd}.n{fill:#aaa}.peer{fill:#67717c}.err{stroke:#ccc}}"""
-LEFT, WIDTH, BAR, GAP = 190, 430, 18, 6
+ALL, LEFT, WIDTH, BAR, GAP = 960, 150, 460, 18, 6
 
 
 def chart(rows: Sequence[dict[str, Any]], groups: Sequence[tuple[str, Sequence[str]]], caption: str) -> str:
@@ -125,7 +125,7 @@ def chart(rows: Sequence[dict[str, Any]], groups: Sequence[tuple[str, Sequence[s
     known = {r["row"]: r for r in rows}
     shown = [(title, [known[n] for n in names if n in known and known[n]["cpu_us_per_request"] > 0]) for title, names in groups]
     shown = [(title, some) for title, some in shown if some]
-    top = max((r["cpu_us_per_request"] for _, some in shown for r in some), default=1.0)
+    top = max((r["cpu_us_per_request"] * (1 + r["cpu_us_per_request_spread"]) for _, some in shown for r in some), default=1.0)
     parts, y = [], 46
     for title, some in shown:
         parts.append(f'<text class="h" x="8" y="{y}">{html.escape(title)}</text>')
@@ -144,7 +144,8 @@ def chart(rows: Sequence[dict[str, Any]], groups: Sequence[tuple[str, Sequence[s
                          f'<tspan class="n">{r["requests_per_second"]:,.0f}/s{html.escape(note)}</tspan></text>')
             y += BAR + GAP
         y += 22
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 {y + 8}" role="img" aria-label="server CPU time a request">'
+    below = caption.split("; ")
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {ALL} {y + 17 * len(below) - 9}" role="img" aria-label="server CPU time a request">'
             f"<style>{STYLE}</style>"
             '<text class="h" x="8" y="20">Server CPU time a request, microseconds (shorter is better), and requests a second</text>'
-            + "".join(parts) + f'<text class="n" x="8" y="{y}">{html.escape(caption)}</text></svg>\n')
+            + "".join(parts) + "".join(f'<text class="n" x="8" y="{y + 17 * n}">{html.escape(text)}</text>' for n, text in enumerate(below)) + "</svg>\n")

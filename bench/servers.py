@@ -105,7 +105,8 @@ def native2(build: Path, tmp: Path, access: bool) -> Server:
 
 
 def python(build: Path, tmp: Path, access: bool) -> Server:
-    return ours("python", build / "src" / "snacgi", tmp, HERE / "app", access, "Python endpoints")
+    return ours("python", build / "src" / "snacgi", tmp, HERE / "app", access,
+                "Python endpoints, async ones as tasks that start at once where Python is 3.12 or later")
 
 
 # ---- peers --------------------------------------------------------------------

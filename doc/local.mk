@@ -1,5 +1,5 @@
 dist_man_MANS += man/snacgi.8 man/snacgi-python.7
-dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md doc/performance.md doc/bench.svg \
+dist_doc_DATA = README.md CHANGES doc/architecture.md doc/front-servers.md doc/performance.md doc/bench.svg doc/scale.svg \
 	doc/reliability.md
 
 # The table of front servers, from the data that their tests assert.
