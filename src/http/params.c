@@ -258,6 +258,7 @@ count_nuls(const char *s, size_t len)
 		sn_vec sum = { 0 }, v;
 		if (blocks > 255) /* each lane counts to 255 */
 			blocks = 255;
+#pragma GCC unroll 4
 		for (; blocks; blocks--, s += 16) {
 			memcpy(&v, s, 16);
 			sum -= (sn_vec)(v == 0); /* true is -1 */

@@ -49,21 +49,39 @@ usual_pairs(size_t len)
 	return len / 32 + 8;
 }
 
+/* A block that was used before is not more than a quarter too large: requests may be parked for long. */
+static struct sn_request *
+new_block(size_t size, struct sn_request_reuse *reuse)
+{
+	struct sn_request *req;
+	if (reuse && size <= reuse->size && reuse->size - size <= size / 4) {
+		req = reuse->block;
+		size = reuse->size;
+		reuse->block = NULL;
+		reuse->size = 0;
+	} else if (!(req = malloc(size))) {
+		return NULL;
+	}
+	memset(req, 0, sizeof(*req));
+	req->size = (uint32_t)size;
+	return req;
+}
+
 /* One block with the parameters decoded into it. */
 static int
 decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, size_t len,
-       size_t room, struct sn_params_names *names, unsigned *headers, int *fault)
+       size_t room, struct sn_request_reuse *reuse, unsigned *headers, int *fault)
 {
-	struct sn_request *req = malloc(sizeof(*req) + room * sizeof(req->params[0]) + len);
+	struct sn_request *req = new_block(sizeof(*req) + room * sizeof(req->params[0]) + len, reuse);
 	*out = req;
 	if (!req)
 		return SN_ENOMEM;
-	memset(req, 0, sizeof(*req));
 	atomic_init(&req->refs, 1);
 	req->mount = "";
 	sn_body_init(&req->body);
 	req->raw = (char *)&req->params[room];
-	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw, .names = names };
+	struct sn_params p = { .index = req->params, .room = room, .bytes = req->raw,
+	                       .names = reuse ? &reuse->names : NULL };
 	*fault = form == SN_FORM_FCGI ? sn_params_decode_fcgi(&p, src, len)
 	                              : sn_params_decode_scgi(&p, src, len);
 	req->nparams = p.n;
@@ -76,7 +94,7 @@ decode(struct sn_request **out, enum sn_params_form form, const uint8_t *src, si
 
 int
 sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
-                 size_t len, unsigned max_headers, struct sn_params_names *names, int *fault)
+                 size_t len, unsigned max_headers, struct sn_request_reuse *reuse, int *fault)
 {
 	struct sn_request *req = NULL;
 	unsigned headers = 0;
@@ -84,7 +102,7 @@ sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_
 	*fault = 0;
 	if (len > UINT32_MAX / 2)
 		return SN_ELIMIT;
-	int rc = decode(&req, form, src, len, usual_pairs(len), names, &headers, fault);
+	int rc = decode(&req, form, src, len, usual_pairs(len), reuse, &headers, fault);
 	if (*fault == -SN_PARAMS_ROOM) {
 		sn_request_unref(req);
 		req = NULL;
@@ -92,7 +110,7 @@ sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_
 		*fault = n < 0 ? (int)n : 0;
 		rc = n < 0 ? SN_EINVAL
 		     : n > SN_PARAMS_MAX ? SN_ELIMIT
-		                         : decode(&req, form, src, len, (size_t)n, names, &headers, fault);
+		                         : decode(&req, form, src, len, (size_t)n, reuse, &headers, fault);
 	}
 	if (rc == 0 && req->nparams > SN_PARAMS_MAX)
 		rc = SN_ELIMIT;
@@ -214,8 +232,21 @@ sn_request_set_values(struct sn_request *req, const struct sn_value *values, uin
 	return 0;
 }
 
+/* More would not be a usual request's. */
+#define REUSED_MAX 8192
+
+static bool
+keep_block(struct sn_request *req, struct sn_request_reuse *reuse)
+{
+	if (!reuse || reuse->block || req->size > REUSED_MAX)
+		return false;
+	reuse->size = req->size;
+	reuse->block = req;
+	return true;
+}
+
 void
-sn_request_unref(struct sn_request *req)
+sn_request_unref_into(struct sn_request *req, struct sn_request_reuse *reuse)
 {
 	if (!req || atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) != 1)
 		return;
@@ -226,10 +257,25 @@ sn_request_unref(struct sn_request *req)
 	sn_body_free(&req->body);
 	sn_instream_free(req->input);
 	sn_arena_free(req->arena);
-	free(req);
+	if (!keep_block(req, reuse))
+		free(req);
 	/* Last: the owner may hold the memory limits that the request counted against. */
 	if (sink && sink->release)
 		sink->release(owner);
+}
+
+void
+sn_request_unref(struct sn_request *req)
+{
+	sn_request_unref_into(req, NULL);
+}
+
+void
+sn_request_reuse_free(struct sn_request_reuse *reuse)
+{
+	free(reuse->block);
+	reuse->block = NULL;
+	reuse->size = 0;
 }
 
 int64_t

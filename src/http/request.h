@@ -67,18 +67,26 @@ struct sn_request {
 	uint32_t nparams;
 	uint32_t raw_len;
 	uint32_t spare;          /* bytes in front of `raw` that no pair uses, and nobody yet */
+	uint32_t size;           /* of this block */
 	char *raw;               /* canonical parameters, in this block */
 	struct sn_param params[]; /* nparams of them, then raw */
 };
 
 enum sn_params_form { SN_FORM_FCGI, SN_FORM_SCGI };
 
-/* Decodes parameters into a new request with one reference; `src` is only read. `names` are the
+/* What a thread that builds requests keeps from one for the next. All zero: nothing yet. */
+struct sn_request_reuse {
+	struct sn_params_names names;
+	void *block; /* memory of a request that is gone */
+	size_t size;
+};
+
+/* Decodes parameters into a new request with one reference; `src` is only read. `reuse` is the
  * calling thread's, or NULL. *out is
  * NULL and the result negative: SN_EINVAL with *fault a -SN_PARAMS_* (400), SN_ELIMIT:
  * more than `max_headers` HTTP_ parameters or SN_PARAMS_MAX in all (431), SN_ENOMEM. */
 int sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
-                     size_t len, unsigned max_headers, struct sn_params_names *names, int *fault);
+                     size_t len, unsigned max_headers, struct sn_request_reuse *reuse, int *fault);
 /* Chooses and decodes the path. 0, or the HTTP status to answer and its reason (400, 404,
  * 503 without memory); req->path is then "/". */
 int sn_request_resolve(struct sn_request *req, enum sn_path_source source, const char *prefix,
@@ -96,6 +104,9 @@ sn_request_ref(struct sn_request *req)
 /* The last one frees the body, the arena, the JSON and the block, and then calls
  * sink->release(owner): the request is not there any more. NULL is fine. */
 void sn_request_unref(struct sn_request *req);
+/* The same, where its memory may be the next request's of this thread. */
+void sn_request_unref_into(struct sn_request *req, struct sn_request_reuse *reuse);
+void sn_request_reuse_free(struct sn_request_reuse *reuse);
 
 /* Value of a parameter found while decoding; NULL when absent. */
 static inline const char *

@@ -184,7 +184,7 @@ struct sn_iothread {
 	pthread_mutex_t inbox_mtx;
 	struct sn_conn *inbox; /* inbox_mtx */
 	uint8_t *rbuf;
-	struct sn_params_names names;
+	struct sn_request_reuse reuse;
 	struct sn_batch batch;
 };
 

@@ -222,7 +222,7 @@ build(struct sn_exchange *x)
 	size_t len = x->slice ? x->slice_len : x->params.len;
 	struct sn_request *req = NULL;
 	int fault = 0;
-	int rc = sn_request_build(&req, c->wire.ops->form, src, len, conf->limits.headers, &c->io->names,
+	int rc = sn_request_build(&req, c->wire.ops->form, src, len, conf->limits.headers, &c->io->reuse,
 	                          &fault);
 	x->slice = NULL;
 	sn_buf_free(&x->params);
@@ -462,7 +462,7 @@ sn_exchange_collect(struct sn_conn *c)
 		}
 		sn_conn_unlock(c);
 		for (size_t i = 0; i < n; i++)
-			sn_request_unref(done[i]);
+			sn_request_unref_into(done[i], &c->io->reuse);
 	} while (n == BATCH);
 	c->shared = c->nremote > 0 || c->late;
 }

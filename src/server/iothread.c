@@ -432,6 +432,7 @@ sn_iothread_free(struct sn_iothread *io)
 		close(io->wake);
 	pthread_mutex_destroy(&io->inbox_mtx);
 	free(io->rbuf);
+	sn_request_reuse_free(&io->reuse);
 	free(io);
 }
 
