@@ -7,8 +7,13 @@
  * "$.a[3]". Knows nothing of requests. Runs under the GIL.
  *
  * Foreign code runs only in the hook, in iteration of list subclasses and in
- * items() of dict subclasses; every object is held while it is written, so that
- * such code may change the containers.
+ * items() of dict subclasses; every object that such code could come with is held
+ * while it is written, so that it may change the containers.
+ *
+ * Where the text goes (`p`) is handed from function to function in a register, and
+ * comes back as where it ends; NULL: an exception is set. Room is made before it is
+ * written to, and each value leaves SLACK bytes behind itself: what stands between
+ * values, and any number or literal, needs no look.
  */
 #include "pyrt/core/core_priv.h"
 
@@ -19,6 +24,7 @@
 
 #define JSON_DEPTH_MAX 1000 /* as deep as json.dumps gets; about 200 bytes of stack each */
 #define PLACE_MAX 400
+#define SLACK (SN_NUMBER_MAX + 16)
 
 /* What is being written, innermost first: for places, and against circles. */
 struct frame {
@@ -31,20 +37,24 @@ struct frame {
 
 struct writer {
 	struct sn_buf *out;
+	char *end; /* of its room */
 	PyObject *hook;
 	bool nan_null;
 };
 
-static int write_value(struct writer *w, PyObject *v, const struct frame *up);
+static char *write_value(struct writer *w, char *p, PyObject *v, const struct frame *up);
+static char *write_other(struct writer *w, char *p, PyObject *v, const struct frame *up);
 
 /* ---- errors and places ------------------------------------------------- */
 
 static void
 place_key(struct sn_buf *b, PyObject *key)
 {
+	Py_INCREF(key); /* its repr() may be foreign */
 	PyObject *text = PyUnicode_Check(key) ? Py_NewRef(key) : PyObject_Repr(key);
 	const char *s = text ? PyUnicode_AsUTF8(text) : NULL;
 
+	Py_DECREF(key);
 	if (!s) {
 		PyErr_Clear();
 		sn_buf_adds(b, "[?]");
@@ -76,8 +86,8 @@ place(struct sn_buf *b, const struct frame *at)
 	}
 }
 
-/* Raises `type` with "<place> <text>". Returns -1. */
-static int
+/* Raises `type` with "<place> <text>". Returns NULL. */
+static char *
 fail(PyObject *type, const struct frame *at, const char *fmt, ...)
 {
 	char store[PLACE_MAX];
@@ -96,43 +106,54 @@ fail(PyObject *type, const struct frame *at, const char *fmt, ...)
 		PyErr_SetObject(type, text);
 	Py_XDECREF(text);
 	sn_buf_free(&b);
-	return -1;
+	return NULL;
 }
 
-static int
-no_memory(void)
+static __attribute__((noinline)) char *
+grow(struct writer *w, char *p, size_t n)
 {
-	PyErr_NoMemory();
-	return -1;
+	w->out->len = (size_t)(p - w->out->data);
+	if (sn_buf_reserve(w->out, n) < 0) {
+		PyErr_NoMemory();
+		return NULL;
+	}
+	w->end = w->out->data + w->out->cap;
+	return w->out->data + w->out->len;
 }
 
-static inline int
-put(struct writer *w, const char *s, size_t len)
+/* Room for `n` bytes and the SLACK. */
+static inline char *
+room(struct writer *w, char *p, size_t n)
 {
-	return sn_likely(sn_buf_add(w->out, s, len) == 0) ? 0 : no_memory();
+	return sn_likely((size_t)(w->end - p) >= n + SLACK) ? p : grow(w, p, n + SLACK);
 }
 
-static inline int
-put_char(struct writer *w, char c)
+/* What fits into the slack. */
+static inline char *
+put(struct writer *w, char *p, const char *s, size_t len)
 {
-	if (sn_unlikely(sn_buf_reserve(w->out, 1) < 0))
-		return no_memory();
-	w->out->data[w->out->len++] = c;
-	return 0;
+	memcpy(p, s, len);
+	return room(w, p + len, 0);
 }
 
 /* ---- text ----------------------------------------------------------------- */
 
 #define CHUNK 512 /* characters between two checks for room */
 
+/* For PyUnicode_IS_COMPACT_ASCII(): without asking again where its letters are. */
+static inline const uint8_t *
+ascii_of(PyObject *s)
+{
+	return (const uint8_t *)((PyASCIIObject *)s + 1);
+}
+
 /* Text of one byte a letter. */
-static SN_INLINE int
-write_narrow(struct writer *w, const uint8_t *s, size_t len, bool latin)
+static SN_INLINE char *
+write_narrow(struct writer *w, char *p, const uint8_t *s, size_t len, bool latin)
 {
 	/* with both quotes, and the escape that ends a clean part */
-	if (sn_unlikely(sn_buf_reserve(w->out, len + 8) < 0))
-		return no_memory();
-	char *p = w->out->data + w->out->len;
+	if (sn_unlikely(!(p = room(w, p, len + 8))))
+		return NULL;
 	*p++ = '"';
 	for (;;) {
 		size_t n = sn_json_copy_clean(p, s, len, latin);
@@ -142,100 +163,101 @@ write_narrow(struct writer *w, const uint8_t *s, size_t len, bool latin)
 		p = latin ? sn_json_put_letter(p, s[n]) : sn_json_put_escaped(p, s[n]);
 		s += n + 1;
 		len -= n + 1;
-		w->out->len = (size_t)(p - w->out->data);
-		if (sn_unlikely(sn_buf_reserve(w->out, len + 7) < 0))
-			return no_memory();
-		p = w->out->data + w->out->len;
+		if (sn_unlikely(!(p = room(w, p, len + 7))))
+			return NULL;
 	}
 	*p++ = '"';
-	w->out->len = (size_t)(p - w->out->data);
-	return 0;
+	return p;
 }
 
-/* Text of two or four bytes a letter. 1: a lone surrogate at *bad. */
-static int
-write_wide(struct writer *w, PyObject *s, Py_ssize_t *bad)
+/* Text of two or four bytes a letter. *bad: where a lone surrogate is; nothing is written then. */
+static char *
+write_wide(struct writer *w, char *p, PyObject *s, Py_ssize_t *bad)
 {
 	int kind = (int)PyUnicode_KIND(s);
 	const void *data = PyUnicode_DATA(s);
 	Py_ssize_t len = PyUnicode_GET_LENGTH(s), i = 0;
 
-	if (put_char(w, '"') < 0)
-		return -1;
+	*p++ = '"';
 	while (i < len) {
 		Py_ssize_t end = len - i < CHUNK ? len : i + CHUNK;
-		if (sn_buf_reserve(w->out, (size_t)(end - i) * 6) < 0)
-			return no_memory();
-		char *p = w->out->data + w->out->len;
+		if (!(p = room(w, p, (size_t)(end - i) * 6)))
+			return NULL;
 		for (; i < end; i++) {
 			Py_UCS4 c = PyUnicode_READ(kind, data, i);
 			if (c < 0x80) {
 				p = sn_json_put_escaped(p, (uint8_t)c);
 			} else if (sn_unlikely(Py_UNICODE_IS_SURROGATE(c))) {
 				*bad = i;
-				return 1;
+				return p;
 			} else {
 				p = sn_json_put_utf8(p, c);
 			}
 		}
-		w->out->len = (size_t)(p - w->out->data);
 	}
-	return put_char(w, '"');
+	*p++ = '"';
+	return room(w, p, 0);
 }
 
-/* `is_key`: nothing may stand for a bad one. */
-static int
-write_text(struct writer *w, PyObject *s, const struct frame *at, bool is_key)
+static char *
+write_wide_or_null(struct writer *w, char *p, PyObject *s, const struct frame *at, bool is_key)
 {
-	size_t begin = w->out->len;
-	Py_ssize_t bad = 0;
-	int rc;
+	size_t begin = (size_t)(p - w->out->data);
+	Py_ssize_t bad = -1;
 
-#if PY_VERSION_HEX < 0x030c0000
-	if (PyUnicode_READY(s) < 0)
-		return -1;
-#endif
-	if (sn_likely(PyUnicode_IS_ASCII(s)))
-		return write_narrow(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), false);
-	if (PyUnicode_KIND(s) == PyUnicode_1BYTE_KIND)
-		return write_narrow(w, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), true);
-	rc = write_wide(w, s, &bad);
-	if (rc <= 0)
-		return rc;
-	if (w->nan_null && !is_key) {
-		w->out->len = begin;
-		return put(w, "null", 4);
-	}
+	p = write_wide(w, p, s, &bad);
+	if (!p || bad < 0)
+		return p;
+	if (w->nan_null && !is_key)
+		return put(w, w->out->data + begin, "null", 4);
 	return fail(PyExc_ValueError, at,
 	            is_key ? "has a key with a lone surrogate at character %zd: not UTF-8, so not JSON"
 	                   : "is text with a lone surrogate at character %zd: not UTF-8, so not JSON",
 	            bad);
 }
 
-/* ---- numbers ----------------------------------------------------------- */
-
-static inline int
-write_digits(struct writer *w, long long v)
+/* `is_key`: nothing may stand for a bad one. */
+static char *
+write_text(struct writer *w, char *p, PyObject *s, const struct frame *at, bool is_key)
 {
-	if (sn_unlikely(sn_buf_reserve(w->out, SN_NUMBER_MAX) < 0))
-		return no_memory();
-	w->out->len += sn_number_signed(w->out->data + w->out->len, v);
-	return 0;
+	if (sn_likely(PyUnicode_IS_COMPACT_ASCII(s)))
+		return write_narrow(w, p, ascii_of(s), (size_t)((PyASCIIObject *)s)->length, false);
+#if PY_VERSION_HEX < 0x030c0000
+	if (PyUnicode_READY(s) < 0)
+		return NULL;
+#endif
+	if (PyUnicode_IS_ASCII(s)) /* of a subclass */
+		return write_narrow(w, p, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), false);
+	if (PyUnicode_KIND(s) == PyUnicode_1BYTE_KIND)
+		return write_narrow(w, p, PyUnicode_1BYTE_DATA(s), (size_t)PyUnicode_GET_LENGTH(s), true);
+	return write_wide_or_null(w, p, s, at, is_key);
 }
 
-static int
-write_int(struct writer *w, PyObject *v, const struct frame *at)
-{
-	int overflow = 0, rc;
-	long long n = PyLong_AsLongLongAndOverflow(v, &overflow);
-	PyObject *text, *type, *value, *tb;
+/* ---- numbers ----------------------------------------------------------- */
 
-	if (sn_likely(!overflow)) {
-		if (sn_unlikely(n == -1 && PyErr_Occurred()))
-			return -1;
-		return write_digits(w, n);
-	}
-	text = PyLong_Type.tp_repr(v); /* not the subclass's: json.dumps does so too */
+/* One digit of CPython's. */
+static inline bool
+is_short(PyObject *v, long long *n)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+	if (!PyUnstable_Long_IsCompact((PyLongObject *)v))
+		return false;
+	*n = PyUnstable_Long_CompactValue((PyLongObject *)v);
+#else
+	Py_ssize_t size = Py_SIZE(v);
+	if (size < -1 || size > 1)
+		return false;
+	*n = (long long)size * (long long)((PyLongObject *)v)->ob_digit[0];
+#endif
+	return true;
+}
+
+static char *
+write_long(struct writer *w, char *p, PyObject *v, const struct frame *at)
+{
+	PyObject *text = PyLong_Type.tp_repr(v); /* not the subclass's: json.dumps does so too */
+	PyObject *type, *value, *tb;
+
 	if (!text) {
 		/* Above sys.get_int_max_str_digits(): say where, keep CPython's advice. */
 		if (PyErr_ExceptionMatches(PyExc_ValueError)) {
@@ -245,21 +267,30 @@ write_int(struct writer *w, PyObject *v, const struct frame *at)
 			Py_XDECREF(value);
 			Py_XDECREF(tb);
 		}
-		return -1;
+		return NULL;
 	}
-	rc = put(w, (const char *)PyUnicode_1BYTE_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
+	size_t len = (size_t)PyUnicode_GET_LENGTH(text);
+	p = room(w, p, len);
+	if (p)
+		p = put(w, p, (const char *)PyUnicode_1BYTE_DATA(text), len);
 	Py_DECREF(text);
-	return rc;
+	return p;
 }
 
-/* As float.__repr__. */
-static int
-write_finite(struct writer *w, double d)
+static char *
+write_int(struct writer *w, char *p, PyObject *v, const struct frame *at)
 {
-	if (sn_unlikely(sn_buf_reserve(w->out, SN_NUMBER_MAX) < 0))
-		return no_memory();
-	w->out->len += sn_number_double(w->out->data + w->out->len, d);
-	return 0;
+	int overflow = 0;
+	long long n;
+
+	if (sn_unlikely(!is_short(v, &n))) {
+		n = PyLong_AsLongLongAndOverflow(v, &overflow);
+		if (n == -1 && PyErr_Occurred())
+			return NULL;
+		if (overflow)
+			return write_long(w, p, v, at);
+	}
+	return room(w, p + sn_number_signed(p, n), 0);
 }
 
 static const char *
@@ -268,20 +299,21 @@ non_finite_name(double d)
 	return isnan(d) ? "NaN" : d > 0 ? "Infinity" : "-Infinity";
 }
 
-static int
-write_float(struct writer *w, double d, const struct frame *at)
+/* As float.__repr__. */
+static char *
+write_float(struct writer *w, char *p, double d, const struct frame *at)
 {
 	if (sn_likely(isfinite(d)))
-		return write_finite(w, d);
+		return room(w, p + sn_number_double(p, d), 0);
 	if (w->nan_null)
-		return put(w, "null", 4);
+		return put(w, p, "null", 4);
 	return fail(PyExc_ValueError, at, "is %s: not JSON (send None instead)", non_finite_name(d));
 }
 
 /* ---- containers ------------------------------------------------------------ */
 
-/* Steps into a container: refuses circles and what is too deep. */
-static int
+/* Steps into a container. False: it is a circle, or too deep. */
+static inline bool
 enter(struct frame *f, PyObject *obj, const struct frame *up)
 {
 	f->up = up;
@@ -289,179 +321,218 @@ enter(struct frame *f, PyObject *obj, const struct frame *up)
 	f->key = NULL;
 	f->index = -1;
 	f->depth = up ? up->depth + 1 : 1;
-	if (sn_unlikely(f->depth > JSON_DEPTH_MAX))
-		return fail(PyExc_ValueError, up, "is nested deeper than %d levels", JSON_DEPTH_MAX);
+	if (sn_unlikely(f->depth > JSON_DEPTH_MAX)) {
+		fail(PyExc_ValueError, up, "is nested deeper than %d levels", JSON_DEPTH_MAX);
+		return false;
+	}
 	for (; up; up = up->up)
-		if (sn_unlikely(up->obj == obj))
-			return fail(PyExc_ValueError, f->up, "is a circular reference: it contains itself");
-	return 0;
+		if (sn_unlikely(up->obj == obj)) {
+			fail(PyExc_ValueError, f->up, "is a circular reference: it contains itself");
+			return false;
+		}
+	return true;
 }
 
-static int
-write_list(struct writer *w, PyObject *v, const struct frame *up)
+/* What no foreign code comes with, so that nobody has to hold it. *is: it was one. */
+static SN_INLINE char *
+write_leaf(struct writer *w, char *p, PyObject *v, const struct frame *up, bool *is)
+{
+	*is = true;
+	if (PyUnicode_Check(v))
+		return write_text(w, p, v, up, false);
+	if (v == Py_None)
+		return put(w, p, "null", 4);
+	if (v == Py_True)
+		return put(w, p, "true", 4);
+	if (v == Py_False)
+		return put(w, p, "false", 5);
+	if (PyLong_Check(v))
+		return write_int(w, p, v, up);
+	if (PyFloat_CheckExact(v)) /* of a subclass: in write_other(); to ask for that is a call */
+		return write_float(w, p, PyFloat_AS_DOUBLE(v), up);
+	*is = false;
+	return p;
+}
+
+/* A value of a container, which foreign code may take it out of. */
+static SN_INLINE char *
+write_item(struct writer *w, char *p, PyObject *v, PyObject *key, const struct frame *f)
+{
+	bool leaf;
+
+	p = write_leaf(w, p, v, f, &leaf);
+	if (sn_likely(leaf))
+		return p;
+	Py_INCREF(v);
+	Py_XINCREF(key);
+	p = write_other(w, p, v, f);
+	Py_DECREF(v);
+	Py_XDECREF(key);
+	return p;
+}
+
+static char *
+write_list(struct writer *w, char *p, PyObject *v, const struct frame *up)
 {
 	struct frame f;
+	bool plain = PyList_CheckExact(v) || PyTuple_CheckExact(v);
 	PyObject *seq;
-	int rc = -1;
 
-	if (enter(&f, v, up) < 0)
-		return -1;
-	seq = PySequence_Fast(v, "a list whose items cannot be had");
-	if (!seq || put_char(w, '[') < 0)
-		goto out;
+	if (!enter(&f, v, up))
+		return NULL;
+	seq = plain ? v : PySequence_Fast(v, "a list whose items cannot be had");
+	if (!seq)
+		return NULL;
+	*p++ = '[';
 	/* The size is read anew: a hook may change the list. */
-	for (f.index = 0; f.index < PySequence_Fast_GET_SIZE(seq); f.index++) {
-		PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(seq, f.index));
-		int r = f.index ? put_char(w, ',') : 0;
-		if (r == 0)
-			r = write_value(w, item, &f);
-		Py_DECREF(item);
-		if (r < 0)
-			goto out;
+	for (f.index = 0; p && f.index < PySequence_Fast_GET_SIZE(seq); f.index++) {
+		if (f.index)
+			*p++ = ',';
+		p = write_item(w, p, PySequence_Fast_GET_ITEM(seq, f.index), NULL, &f);
 	}
-	rc = put_char(w, ']');
-out:
-	Py_XDECREF(seq);
-	return rc;
+	if (!plain)
+		Py_DECREF(seq);
+	if (!p)
+		return NULL;
+	*p++ = ']';
+	return room(w, p, 0);
 }
 
 /* A key that is not text, coerced as json.dumps does. `key` is named by the place. */
-static int
-write_other_key(struct writer *w, PyObject *key, const struct frame *at)
+static char *
+write_other_key(struct writer *w, char *p, PyObject *key, const struct frame *at)
 {
-	if (put_char(w, '"') < 0)
-		return -1;
+	*p++ = '"';
 	if (PyFloat_Check(key)) {
 		/* Between quotes NaN is JSON, and json.dumps writes it. */
 		double d = PyFloat_AS_DOUBLE(key);
 		const char *name = non_finite_name(d);
-		if (isfinite(d) ? write_finite(w, d) < 0 : put(w, name, strlen(name)) < 0)
-			return -1;
+		p = isfinite(d) ? write_float(w, p, d, at) : put(w, p, name, strlen(name));
 	} else if (key == Py_True || key == Py_False || key == Py_None) {
 		const char *name = key == Py_True ? "true" : key == Py_False ? "false" : "null";
-		if (put(w, name, strlen(name)) < 0)
-			return -1;
+		p = put(w, p, name, strlen(name));
 	} else if (PyLong_Check(key)) {
-		if (write_int(w, key, at) < 0)
-			return -1;
+		p = write_int(w, p, key, at);
 	} else {
 		return fail(PyExc_TypeError, at->up,
 		            "has a key of type %.100s: keys must be str, int, float, bool or None",
 		            Py_TYPE(key)->tp_name);
 	}
-	return put_char(w, '"');
+	if (p)
+		*p++ = '"';
+	return p;
 }
 
-/* A key that is what it looks like, with what stands around it. False: nothing was written. */
-static SN_INLINE bool
-write_plain_key(struct writer *w, PyObject *key, bool first)
+/* A key that is what it looks like, with what stands around it. NULL, without an exception: it is
+ * not, and nothing was written. */
+static SN_INLINE char *
+write_plain_key(struct writer *w, char *p, PyObject *key, bool first)
 {
-	size_t len = (size_t)PyUnicode_GET_LENGTH(key);
+	size_t len = (size_t)((PyASCIIObject *)key)->length;
 
-	if (sn_unlikely(!PyUnicode_IS_COMPACT_ASCII(key) || sn_buf_reserve(w->out, len + 4) < 0))
-		return false;
-	char *begin = w->out->data + w->out->len, *p = begin;
+	if (sn_unlikely(!PyUnicode_IS_COMPACT_ASCII(key) || (size_t)(w->end - p) < len + 4 + SLACK))
+		return NULL;
 	if (!first)
 		*p++ = ',';
 	*p++ = '"';
-	if (sn_unlikely(sn_json_copy_clean(p, PyUnicode_1BYTE_DATA(key), len, false) != len))
-		return false;
+	if (sn_unlikely(sn_json_copy_clean(p, ascii_of(key), len, false) != len))
+		return NULL;
 	p += len;
 	*p++ = '"';
 	*p++ = ':';
-	w->out->len += (size_t)(p - begin);
-	return true;
+	return p;
 }
 
-static int
-write_pair(struct writer *w, PyObject *key, PyObject *value, struct frame *f, bool first)
+static char *
+write_any_key(struct writer *w, char *p, PyObject *key, struct frame *f, bool first)
 {
-	int rc;
-
-	if (sn_likely(PyUnicode_Check(key)) && write_plain_key(w, key, first)) {
-		f->key = key;
-		return write_value(w, value, f);
-	}
-	rc = first ? 0 : put_char(w, ',');
-	if (rc < 0)
-		return rc;
+	if (!first)
+		*p++ = ',';
 	if (sn_likely(PyUnicode_Check(key)))
-		rc = write_text(w, key, f->up, true);
+		p = write_text(w, p, key, f->up, true);
 	else
-		f->key = key, rc = write_other_key(w, key, f);
-	if (rc < 0 || put_char(w, ':') < 0)
-		return -1;
-	f->key = key;
-	return write_value(w, value, f);
+		f->key = key, p = write_other_key(w, p, key, f);
+	if (p)
+		*p++ = ':';
+	return p ? room(w, p, 0) : NULL;
 }
 
-static int
-write_plain_dict(struct writer *w, PyObject *v, struct frame *f)
+static SN_INLINE char *
+write_pair(struct writer *w, char *p, PyObject *key, PyObject *value, struct frame *f, bool first)
+{
+	char *after = sn_likely(PyUnicode_Check(key)) ? write_plain_key(w, p, key, first) : NULL;
+
+	if (sn_unlikely(!after) && !(after = write_any_key(w, p, key, f, first)))
+		return NULL;
+	f->key = key;
+	p = write_item(w, after, value, key, f);
+	f->key = NULL;
+	return p;
+}
+
+static char *
+write_plain_dict(struct writer *w, char *p, PyObject *v, struct frame *f)
 {
 	Py_ssize_t pos = 0, size = PyDict_GET_SIZE(v);
 	PyObject *key, *value;
 	bool first = true;
 
 	while (PyDict_Next(v, &pos, &key, &value)) {
-		int rc;
-		Py_INCREF(key);
-		Py_INCREF(value);
-		rc = write_pair(w, key, value, f, first);
-		f->key = NULL;
-		Py_DECREF(key);
-		Py_DECREF(value);
-		if (rc < 0)
-			return -1;
+		p = write_pair(w, p, key, value, f, first);
+		if (!p)
+			return NULL;
 		first = false;
 		if (sn_unlikely(PyDict_GET_SIZE(v) != size))
 			return fail(PyExc_RuntimeError, f->up, "changed its size while it was written as JSON");
 	}
-	return 0;
+	return p;
 }
 
 /* A subclass may have items() of its own (OrderedDict, defaultdict: the plain one). */
-static int
-write_dict_subclass(struct writer *w, PyObject *v, struct frame *f)
+static char *
+write_dict_subclass(struct writer *w, char *p, PyObject *v, struct frame *f)
 {
 	PyObject *items = PyMapping_Items(v);
-	int rc = items ? 0 : -1;
 
-	for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(items); i++) {
+	if (!items)
+		return NULL;
+	for (Py_ssize_t i = 0; p && i < PyList_GET_SIZE(items); i++) {
 		PyObject *item = Py_NewRef(PyList_GET_ITEM(items, i));
 		if (PyTuple_Check(item) && PyTuple_GET_SIZE(item) == 2)
-			rc = write_pair(w, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1), f, i == 0);
+			p = write_pair(w, p, PyTuple_GET_ITEM(item, 0), PyTuple_GET_ITEM(item, 1), f, i == 0);
 		else
-			rc = fail(PyExc_ValueError, f->up, "has items() that are not pairs");
-		f->key = NULL;
+			p = fail(PyExc_ValueError, f->up, "has items() that are not pairs");
 		Py_DECREF(item);
 	}
-	Py_XDECREF(items);
-	return rc;
+	Py_DECREF(items);
+	return p;
 }
 
-static int
-write_dict(struct writer *w, PyObject *v, const struct frame *up)
+static char *
+write_dict(struct writer *w, char *p, PyObject *v, const struct frame *up)
 {
 	struct frame f;
-	int rc;
 
-	if (enter(&f, v, up) < 0 || put_char(w, '{') < 0)
-		return -1;
-	rc = PyDict_CheckExact(v) ? write_plain_dict(w, v, &f) : write_dict_subclass(w, v, &f);
-	return rc < 0 ? rc : put_char(w, '}');
+	if (!enter(&f, v, up))
+		return NULL;
+	*p++ = '{';
+	p = PyDict_CheckExact(v) ? write_plain_dict(w, p, v, &f) : write_dict_subclass(w, p, v, &f);
+	if (!p)
+		return NULL;
+	*p++ = '}';
+	return room(w, p, 0);
 }
 
-static int
-write_hooked(struct writer *w, PyObject *v, const struct frame *up)
+static char *
+write_hooked(struct writer *w, char *p, PyObject *v, const struct frame *up)
 {
 	struct frame f;
 	PyObject *stand_in;
-	int rc;
 
 	if (!w->hook)
 		return fail(PyExc_TypeError, up, "is of type %.200s: not JSON", Py_TYPE(v)->tp_name);
-	if (enter(&f, v, up) < 0)
-		return -1;
+	if (!enter(&f, v, up))
+		return NULL;
 	stand_in = PyObject_CallOneArg(w->hook, v);
 	if (!stand_in) {
 		/* The hook's plain "no" gets the place, as without a hook. */
@@ -474,39 +545,49 @@ write_hooked(struct writer *w, PyObject *v, const struct frame *up)
 			Py_XDECREF(value);
 			Py_XDECREF(tb);
 		}
-		return -1;
+		return NULL;
 	}
-	rc = write_value(w, stand_in, &f);
+	p = write_value(w, p, stand_in, &f);
 	Py_DECREF(stand_in);
-	return rc;
+	return p;
 }
 
-static int
-write_value(struct writer *w, PyObject *v, const struct frame *up)
+/* What write_leaf() does not know. The caller holds it. */
+static char *
+write_other(struct writer *w, char *p, PyObject *v, const struct frame *up)
 {
-	if (PyUnicode_Check(v))
-		return write_text(w, v, up, false);
-	if (v == Py_None)
-		return put(w, "null", 4);
-	if (v == Py_True)
-		return put(w, "true", 4);
-	if (v == Py_False)
-		return put(w, "false", 5);
-	if (PyLong_Check(v))
-		return write_int(w, v, up);
-	if (PyFloat_Check(v))
-		return write_float(w, PyFloat_AS_DOUBLE(v), up);
 	if (PyDict_Check(v))
-		return write_dict(w, v, up);
+		return write_dict(w, p, v, up);
 	if (PyList_Check(v) || PyTuple_Check(v))
-		return write_list(w, v, up);
-	return write_hooked(w, v, up);
+		return write_list(w, p, v, up);
+	if (PyFloat_Check(v))
+		return write_float(w, p, PyFloat_AS_DOUBLE(v), up);
+	return write_hooked(w, p, v, up);
+}
+
+static char *
+write_value(struct writer *w, char *p, PyObject *v, const struct frame *up)
+{
+	bool leaf;
+
+	p = write_leaf(w, p, v, up, &leaf);
+	return leaf ? p : write_other(w, p, v, up);
 }
 
 int
 sn_json_write(struct sn_buf *out, PyObject *obj, const struct sn_json_options *opt)
 {
 	struct writer w = { .out = out, .hook = opt->hook, .nan_null = opt->nan_null };
+	char *p;
 
-	return write_value(&w, obj, NULL);
+	if (sn_buf_reserve(out, SLACK) < 0) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	w.end = out->data + out->cap;
+	p = write_value(&w, out->data + out->len, obj, NULL);
+	if (!p)
+		return -1;
+	out->len = (size_t)(p - out->data);
+	return 0;
 }
