@@ -50,7 +50,8 @@ class Nginx:
             socket.create_connection(("127.0.0.1", self.port)).close()
         except OSError:
             return False
-        return True
+        # The socket is there before nginx handles signals; this file is written after that.
+        return (self.directory / "nginx.pid").exists()
 
     def reload(self) -> None:
         """Its configuration has changed: a new process on the same port."""
