@@ -2,7 +2,8 @@
 """What /proc tells of a tree of processes, and a FastCGI client of a few lines
 for what a load generator does not measure."""
 
-from __future__ import annotations
+from __future__ import contextlib
+import annotations
 
 import os
 import socket
@@ -66,15 +67,23 @@ def files(pid: int) -> int:
     """Open descriptors: since Linux 6.2 that is the directory's size, before it has none."""
     total = 0
     for one in tree(pid):
-        total += os.stat(f"/proc/{one}/fd").st_size or len(os.listdir(f"/proc/{one}/fd"))
+        try:
+            total += os.stat(f"/proc/{one}/fd").st_size or len(os.listdir(f"/proc/{one}/fd"))
+        except OSError:
+            pass  # it has ended
     return total
 
 
 def pin(pid: int, core: int) -> None:
     """All threads of all its processes run there from now on, and so will those they start."""
     for one in tree(pid):
-        for task in os.listdir(f"/proc/{one}/task"):
-            os.sched_setaffinity(int(task), {core})
+        try:
+            tasks = os.listdir(f"/proc/{one}/task")
+        except OSError:
+            continue  # it has ended
+        for task in tasks:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(task), {core})
 
 
 # ---- one request ----------------------------------------------------------------

@@ -126,12 +126,15 @@ class Both:
     def __init__(self, lab: Lab, size: int) -> None:
         self.size, self.bare = size, lab.tmp / "bare.sock"
         self.chunk, self.times = proc.record(5, b"x" * RECORD) * 4, size // (4 * RECORD)
-        self.process = get_context("fork").Process(target=bare_loop, args=(str(self.bare), str(lab.tmp), size), daemon=True)
-        self.process.start()
         config = lab.tmp / "transfers.conf"
         config.write_text(f'limits = {{ body = {2 * SIZE}L; }};\nspool_dir = "{lab.tmp}";\n')
         self.server = lab.start("transfers", "bench/table", "-c", str(config))
+        self.process = get_context("fork").Process(target=bare_loop, args=(str(self.bare), str(lab.tmp), size), daemon=True)
+        self.process.start()
         while not self.bare.exists():
+            if not self.process.is_alive():
+                self.server.stop()
+                raise RuntimeError("the bare copy loop ended before it listened")
             time.sleep(0.01)
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ _Noreturn void sn_assert_failed(const char *cond, const char *file, int line, co
 #define SN_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SN_UNUSED __attribute__((unused))
 /* For those that are read on every request. Its place is settled when the program is loaded: reading it
- * from the library is no call. */
+ * from the library is no call. (Programs link it; one that would dlopen() it needs glibc's spare room.) */
 #define SN_THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #define sn_likely(x) __builtin_expect(!!(x), 1)
 #define sn_unlikely(x) __builtin_expect(!!(x), 0)

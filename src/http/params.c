@@ -3,11 +3,12 @@
  * Parameter decoding: the hottest code of the server, about 22 pairs a
  * request. Names and values are mostly shorter than 32 bytes, so they are
  * copied as blocks of 32, or with a few wide loads and stores, instead of calls:
- * a branch on each length would be guessed wrong too often. What a name means is remembered
- * by its place among the others (sn_params_names), where it mostly is the same again. The search for a
- * forbidden NUL is not made pair by pair: the canonical form of n good pairs
- * holds exactly 2n of them, counted once at the end. Refuses to know what
- * names mean beyond the few that the server reads. Pure; any thread.
+ * a branch on each length would be guessed wrong too often. What a name means is
+ * remembered by its place among the others (sn_params_names), where it mostly is
+ * the same again. The search for a forbidden NUL is not made pair by pair: the
+ * canonical form of n good pairs holds exactly 2n of them, counted once at the
+ * end. Refuses to know what names mean beyond the few that the server reads.
+ * Pure; any thread.
  */
 #include "http/params.h"
 
@@ -87,7 +88,6 @@ struct wide {
 };
 
 #define BLOCK 32 /* bytes that are moved at once, whatever is needed of them */
-
 
 /* memmove that is quick for short, overlapping pieces: everything is loaded
  * before anything is stored. */
@@ -237,7 +237,6 @@ learn(struct sn_params *d, uint32_t i, const uint8_t *name, uint32_t len)
 	return true;
 }
 
-
 /* The slow path, once a NUL was counted too much: which kind of fault it is. */
 static int
 find_nul(const char *dst, const struct sn_param *index, uint32_t n)
@@ -300,7 +299,7 @@ take_known(struct sn_params *d, struct at at, const uint8_t *end, const uint8_t 
 	for (; i < most && blocks - p >= 2 + 2 * BLOCK; i++, pair++, is++) {
 		uint32_t name = p[0], value = p[1];
 		sn_vec head = sn_vec_load(p + 2), tail = sn_vec_load(p + 2 + 16);
-		if (name != is->len || value >= 0x80 ||
+		if (name == 0 || name != is->len || value >= 0x80 ||
 		    sn_vec_any(((head ^ is->head) & is->head_mask) | ((tail ^ is->tail) & is->tail_mask)))
 			break;
 		if (sn_unlikely(value > BLOCK && (int64_t)(name + value) + 2 > end - p))

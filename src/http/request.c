@@ -104,7 +104,7 @@ sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_
 		return SN_ELIMIT;
 	int rc = decode(&req, form, src, len, usual_pairs(len), reuse, &headers, fault);
 	if (*fault == -SN_PARAMS_ROOM) {
-		sn_request_unref(req);
+		sn_request_unref_into(req, reuse);
 		req = NULL;
 		long n = count_pairs(form, src, len);
 		*fault = n < 0 ? (int)n : 0;
@@ -119,7 +119,7 @@ sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_
 	if (rc == 0 && headers > max_headers)
 		rc = SN_ELIMIT;
 	if (rc < 0) {
-		sn_request_unref(req);
+		sn_request_unref_into(req, reuse);
 		req = NULL;
 	}
 	*out = req;
@@ -238,8 +238,9 @@ sn_request_set_values(struct sn_request *req, const struct sn_value *values, uin
 static bool
 keep_block(struct sn_request *req, struct sn_request_reuse *reuse)
 {
-	if (!reuse || reuse->block || req->size > REUSED_MAX)
+	if (!reuse || req->size > REUSED_MAX)
 		return false;
+	free(reuse->block); /* the latest is what the next will be like */
 	reuse->size = req->size;
 	reuse->block = req;
 	return true;

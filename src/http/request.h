@@ -47,7 +47,7 @@ struct sn_request {
 	uint64_t allow;    /* not routed: the methods that the path takes, 0: there is nothing */
 	uint32_t query_len;
 	uint32_t nvalues;
-	struct sn_value *values; /* owned by the arena */
+	struct sn_value *values; /* in this block, or owned by the arena */
 
 	uint16_t wire_id; /* the transport's request id */
 	uint8_t wire_keep;
@@ -82,9 +82,9 @@ struct sn_request_reuse {
 };
 
 /* Decodes parameters into a new request with one reference; `src` is only read. `reuse` is the
- * calling thread's, or NULL. *out is
- * NULL and the result negative: SN_EINVAL with *fault a -SN_PARAMS_* (400), SN_ELIMIT:
- * more than `max_headers` HTTP_ parameters or SN_PARAMS_MAX in all (431), SN_ENOMEM. */
+ * calling thread's, or NULL. Or *out is NULL and the result negative: SN_EINVAL with *fault a
+ * -SN_PARAMS_* (400), SN_ELIMIT: more than `max_headers` HTTP_ parameters or SN_PARAMS_MAX in
+ * all (431), SN_ENOMEM. */
 int sn_request_build(struct sn_request **out, enum sn_params_form form, const uint8_t *src,
                      size_t len, unsigned max_headers, struct sn_request_reuse *reuse, int *fault);
 /* Chooses and decodes the path. 0, or the HTTP status to answer and its reason (400, 404,

@@ -182,7 +182,8 @@ parse(struct cli *cli, int argc, char **argv)
 		if (optind == argc)
 			return bad_usage("print-config wants a server: %s", sn_print_config_names());
 		cli->server = argv[optind++];
-		if (cli->n && sn_print_config_starts(cli->server))
+		bool more = cli->n || cli->no_supervisor || cli->pid || cli->private || cli->debug;
+		if (more && sn_print_config_starts(cli->server))
 			return bad_usage("what is printed for %s starts snacgi with -c alone: write the other options into "
 			                 "the configuration", cli->server);
 	}

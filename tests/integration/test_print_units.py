@@ -114,7 +114,7 @@ def test_container(tmp: Path) -> None:
 
 @pytest.mark.parametrize("name", ["systemd", "systemd-minimal", "systemd-socket", "container", "container-minimal"])
 def test_what_starts_snacgi_does_so_by_the_configuration_alone(tmp: Path, name: str) -> None:
-    for option in (("-l", "unix:/run/y/s.sock"), ("--python-dir", str(tmp)), ("--queue", "7")):
+    for option in (("-l", "unix:/run/y/s.sock"), ("--python-dir", str(tmp)), ("--queue", "7"), ("--no-supervisor",), ("--debug",), ("--private",), ("--pid", "1")):
         out = test_cli.print_config(tmp, name, *option)
         assert out.returncode == 2 and "starts snacgi with -c alone" in out.stderr, out
 

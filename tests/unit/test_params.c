@@ -19,16 +19,15 @@ struct decoded {
 	uint16_t known[SN_P_KNOWN];
 };
 
-/* Of all that was decoded so far: whatever it holds, it changes nothing. */
-static struct sn_params_names names;
-
-/* With the names of other parameters, then with its own. */
+/* With no names yet, with the names of all that was decoded so far, and with its own: they change nothing. */
 static void
 decode_again(const uint8_t *src, size_t len, const struct sn_params *want, int want_rc)
 {
-	for (int i = 0; i < 2; i++) {
+	static struct sn_params_names old;
+	struct sn_params_names none = { 0 };
+	for (int i = 0; i < 3; i++) {
 		struct sn_params p = { .index = calloc(want->room + 1, sizeof(*p.index)), .room = want->room,
-			               .bytes = malloc(len ? len : 1), .names = &names };
+			               .bytes = malloc(len ? len : 1), .names = i ? &old : &none };
 		assert_true(p.index && p.bytes);
 		int rc = sn_params_decode_fcgi(&p, src, len);
 		assert_int_equal(rc, want_rc);
@@ -55,6 +54,8 @@ decode(bool fcgi, const char *src, size_t len, struct decoded *d)
 		memcpy(copy, src, len);
 	d->n = fcgi ? sn_params_count_fcgi(copy, len) : sn_params_count_scgi(copy, len);
 	d->rc = (int)(d->n < 0 ? d->n : 0);
+	if (fcgi && d->n < 0)
+		decode_again(copy, len, &(struct sn_params){ .room = len / 2 + 1 }, d->rc);
 	if (d->n >= 0) {
 		int (*into)(struct sn_params *, const uint8_t *, size_t) =
 			fcgi ? sn_params_decode_fcgi : sn_params_decode_scgi;
@@ -266,6 +267,25 @@ test_every_place(void **state)
 		}
 }
 
+/* Where there is no name yet, an empty one is none either: with room for whole blocks behind it. */
+static void
+test_empty_name(void **state)
+{
+	(void)state;
+	static const char good[] = "\x0e\x03REQUEST_METHODGET\x09\x50HTTP_HOST"
+	                           "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	struct decoded d;
+	char src[256];
+	for (size_t before = 0; before < 2; before++) {
+		size_t at = before ? 2 + 14 + 3 : 0, len = sizeof(good) - 1;
+		memcpy(src, good, at);
+		memcpy(src + at, "\x00\x06" "DELETE", 8);
+		memcpy(src + at + 8, good + at, len - at);
+		decode(true, src, len + 8, &d);
+		assert_int_equal(d.rc, -SN_PARAMS_NAME);
+	}
+}
+
 static void
 test_long_name(void **state)
 {
@@ -295,6 +315,7 @@ main(void)
 		cmocka_unit_test(test_first_of_repeated),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_every_place),
+		cmocka_unit_test(test_empty_name),
 		cmocka_unit_test(test_long_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

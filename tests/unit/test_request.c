@@ -352,6 +352,70 @@ test_turns(void **state)
 	sn_request_unref(req);
 }
 
+static struct sn_request *
+build_reusing(size_t value, struct sn_request_reuse *reuse)
+{
+	static char src[20000] = "\x0e\x03REQUEST_METHODGET\x01";
+	struct sn_request *req;
+	int fault;
+	size_t at = 2 + 14 + 3 + 1;
+	src[at++] = (char)(0x80 | value >> 24);
+	src[at++] = (char)(value >> 16);
+	src[at++] = (char)(value >> 8);
+	src[at++] = (char)value;
+	src[at++] = 'X';
+	memset(src + at, 'v', value);
+	assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, (const uint8_t *)src, at + value, 8, reuse, &fault), 0);
+	return req;
+}
+
+/* The latest request's memory is the next one's, if it is not much too large: odd ones in between, and
+ * those that cannot be built, change nothing for long. */
+static void
+test_reuse(void **state)
+{
+	(void)state;
+	struct sn_request_reuse reuse = { .block = NULL };
+	int fault;
+	void *was;
+	struct sn_request *req = build_reusing(1000, &reuse), *other;
+
+	sn_request_unref_into(was = req, &reuse);
+	assert_ptr_equal(reuse.block, was);
+	req = build_reusing(900, &reuse); /* a little smaller */
+	assert_ptr_equal(req, was);
+	assert_null(reuse.block);
+	other = build_reusing(900, &reuse);
+	assert_ptr_not_equal(other, was);
+	sn_request_unref_into(other, &reuse);
+	sn_request_unref_into(req, &reuse); /* the latest */
+	assert_ptr_equal(reuse.block, was);
+
+	req = build_reusing(10, &reuse); /* too small for it: a block of its own, which is kept then */
+	assert_ptr_not_equal(req, was);
+	sn_request_unref_into(was = req, &reuse);
+	assert_ptr_equal(reuse.block, was);
+	req = build_reusing(1000, &reuse);
+	sn_request_unref_into(was = req, &reuse);
+	assert_ptr_equal(reuse.block, was);
+
+	req = build_reusing(15000, &reuse); /* larger than any usual one */
+	sn_request_unref_into(req, &reuse);
+	assert_ptr_equal(reuse.block, was);
+
+	uint8_t bad[1000] = { 1 }; /* its second name is empty */
+	bad[2] = 'N';
+	assert_int_equal(sn_request_build(&req, SN_FORM_FCGI, bad, sizeof(bad), 8, &reuse, &fault), SN_EINVAL);
+	assert_ptr_equal(reuse.block, was);
+	req = build_reusing(1000, &reuse);
+	assert_ptr_equal(req, was);
+	sn_request_ref(req);
+	sn_request_unref_into(req, &reuse); /* not the last */
+	assert_null(reuse.block);
+	sn_request_unref(req);
+	sn_request_reuse_free(&reuse);
+}
+
 int
 main(void)
 {
@@ -362,7 +426,7 @@ main(void)
 		cmocka_unit_test(test_content_length), cmocka_unit_test(test_wants_json),
 		cmocka_unit_test(test_resolve),        cmocka_unit_test(test_values),
 		cmocka_unit_test(test_arena),          cmocka_unit_test(test_last_reference),
-		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turns),          cmocka_unit_test(test_reuse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
