@@ -2,9 +2,9 @@
 """What /proc tells of a tree of processes, and a FastCGI client of a few lines
 for what a load generator does not measure."""
 
-from __future__ import contextlib
-import annotations
+from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct

@@ -8,6 +8,9 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#if PY_VERSION_HEX < 0x030b0000
+#include <longintrepr.h> /* ob_digit: later ones bring it themselves */
+#endif
 
 #if PY_VERSION_HEX < 0x030a0000
 #error "snacgi needs Python 3.10 or later"

@@ -48,10 +48,10 @@ decode(enum sn_params_form form, const uint8_t *data, size_t size)
 		}
 		return;
 	}
-	struct sn_params p[4];
-	int rc[4];
-	for (int i = 0; i < 4; i++) {
-		p[i].names = i < 2 ? NULL : &names[i - 2];
+	struct sn_params p[5];
+	int rc[5];
+	for (int i = 0; i < 5; i++) {
+		p[i].names = i < 2 ? NULL : &names[i % 2]; /* the last: its own */
 		p[i].room = (size_t)n;
 		p[i].index = malloc((size_t)n * sizeof(*p[i].index) + 1);
 		p[i].bytes = malloc(size + 1);
@@ -65,7 +65,7 @@ decode(enum sn_params_form form, const uint8_t *data, size_t size)
 		SN_ASSERT(p[0].n == n && p[0].used <= size);
 		check_index(p[0].bytes, p[0].used, p[0].index, n);
 	}
-	for (int i = 1; i < 4; i++) {
+	for (int i = 1; i < 5; i++) {
 		SN_ASSERT(rc[i] == rc[0]);
 		if (rc[0] != 0)
 			continue;
@@ -74,31 +74,38 @@ decode(enum sn_params_form form, const uint8_t *data, size_t size)
 		SN_ASSERT(n == 0 || memcmp(p[0].index, p[i].index, (size_t)n * sizeof(*p[0].index)) == 0);
 		SN_ASSERT(memcmp(p[0].known, p[i].known, sizeof(p[0].known)) == 0);
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		free(p[i].index);
 		free(p[i].bytes);
 	}
 }
 
-static void
-build(enum sn_params_form form, const uint8_t *data, size_t size)
+static int
+build(enum sn_params_form form, const uint8_t *data, size_t size, struct sn_request_reuse *reuse)
 {
 	struct sn_request *req;
 	const char *reason;
 	int fault;
-	struct sn_request_reuse reuse = { .block = NULL };
-	int rc = sn_request_build(&req, form, data, size, 20, &reuse, &fault);
+	int rc = sn_request_build(&req, form, data, size, 20, reuse, &fault);
 	SN_ASSERT((rc == 0) == (req != NULL) && (rc == SN_EINVAL) == (fault < 0));
-	if (!req) {
-		sn_request_reuse_free(&reuse);
-		return;
-	}
+	if (!req)
+		return rc;
 	SN_ASSERT(sn_request_content_length(req) >= -2);
 	sn_request_wants_json(req);
 	if (sn_request_resolve(req, SN_PATH_AUTO, "/app", &reason) == 0)
 		SN_ASSERT(req->path.path[0] == '/' && strlen(req->path.path) == req->path.len);
-	sn_request_unref_into(req, &reuse);
-	sn_request_reuse_free(&reuse); /* the next input begins as this one did */
+	sn_request_unref_into(req, reuse);
+	return rc;
+}
+
+/* The second one in the memory of the first. */
+static void
+build_twice(enum sn_params_form form, const uint8_t *data, size_t size)
+{
+	struct sn_request_reuse reuse = { .block = NULL };
+	int rc = build(form, data, size, &reuse);
+	SN_ASSERT(build(form, data, size, &reuse) == rc);
+	sn_request_reuse_free(&reuse);
 }
 
 int
@@ -106,7 +113,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	decode(SN_FORM_FCGI, data, size);
 	decode(SN_FORM_SCGI, data, size);
-	build(SN_FORM_FCGI, data, size);
-	build(SN_FORM_SCGI, data, size);
+	build_twice(SN_FORM_FCGI, data, size);
+	build_twice(SN_FORM_SCGI, data, size);
 	return 0;
 }

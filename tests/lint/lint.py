@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import compiles
 import distributed
 import heads
 import includes
@@ -21,6 +22,7 @@ LINTS: list[tuple[str, ModuleType]] = [
     ("heads", heads),
     ("manual pages", man),
     ("types", strict),
+    ("compiles", compiles),
     ("distribution", distributed),
 ]
 

@@ -224,6 +224,29 @@ def test_depth():
             value = value[0]
 
 
+def test_brackets_at_the_end_of_the_room():
+    """The buffer grows by doubling from some size on: wherever its end is, one container in another passes it."""
+    deep: object = []
+    for depth in range(2, 400):
+        deep = [deep] if depth % 3 else (deep,)
+        if depth in (2, 40, 60, 399):
+            for edge in (1024, 2048, 4096, 8192, 16384):
+                for pad in range(edge - 140, edge + 4):
+                    want = b'["' + b"x" * pad + b'",' + b"[" * depth + b"]" * depth + b"]"
+                    assert dumps(["x" * pad, deep]) == want, (depth, pad)
+
+
+def test_keys_whose_repr_empties_what_is_named():
+    class Key(int):
+        def __repr__(self):
+            inner.clear()
+            return "K"
+
+    inner = {"k" * 50 + str(n): float("nan") for n in range(1)}
+    with pytest.raises(ValueError, match="NaN"):
+        dumps({Key(1): inner})
+
+
 def test_containers_that_change_while_written():
     grown: dict = {"a": None, "b": 1}
 

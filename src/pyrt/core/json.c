@@ -6,9 +6,10 @@
  * Infinity, lone surrogates) is an error or null, and errors name the place as
  * "$.a[3]". Knows nothing of requests. Runs under the GIL.
  *
- * Foreign code runs only in the hook, in iteration of list subclasses and in
- * items() of dict subclasses; every object that such code could come with is held
- * while it is written, so that it may change the containers.
+ * Foreign code runs only in the hook, in iteration of list subclasses, in items() of
+ * dict subclasses, in the repr() of an int of thousands of digits, and in that of a key
+ * which an error names. Every object that such code could come with is held while it is
+ * written, so that it may change the containers.
  *
  * Where the text goes (`p`) is handed from function to function in a register, and
  * comes back as where it ends; NULL: an exception is set. Room is made before it is
@@ -50,11 +51,9 @@ static char *write_other(struct writer *w, char *p, PyObject *v, const struct fr
 static void
 place_key(struct sn_buf *b, PyObject *key)
 {
-	Py_INCREF(key); /* its repr() may be foreign */
 	PyObject *text = PyUnicode_Check(key) ? Py_NewRef(key) : PyObject_Repr(key);
 	const char *s = text ? PyUnicode_AsUTF8(text) : NULL;
 
-	Py_DECREF(key);
 	if (!s) {
 		PyErr_Clear();
 		sn_buf_adds(b, "[?]");
@@ -71,18 +70,22 @@ static void
 place(struct sn_buf *b, const struct frame *at)
 {
 	const struct frame *chain[16];
+	PyObject *keys[SN_COUNT(chain)]; /* the repr() of one may let go of another */
 	unsigned total = at ? at->depth : 0, n = 0;
 
-	for (; at && n < SN_COUNT(chain); at = at->up)
+	for (; at && n < SN_COUNT(chain); at = at->up) {
+		keys[n] = Py_XNewRef(at->key);
 		chain[n++] = at;
+	}
 	sn_buf_adds(b, "$");
 	if (total > n)
 		sn_buf_adds(b, "...");
 	while (n-- > 0) {
-		if (chain[n]->key)
-			place_key(b, chain[n]->key);
+		if (keys[n])
+			place_key(b, keys[n]);
 		else if (chain[n]->index >= 0)
 			sn_buf_addf(b, "[%zd]", chain[n]->index);
+		Py_XDECREF(keys[n]);
 	}
 }
 
@@ -255,9 +258,12 @@ is_short(PyObject *v, long long *n)
 static char *
 write_long(struct writer *w, char *p, PyObject *v, const struct frame *at)
 {
+	PyObject *key = at ? Py_XNewRef(at->key) : NULL;
+	Py_INCREF(v);
 	PyObject *text = PyLong_Type.tp_repr(v); /* not the subclass's: json.dumps does so too */
 	PyObject *type, *value, *tb;
 
+	Py_DECREF(v);
 	if (!text) {
 		/* Above sys.get_int_max_str_digits(): say where, keep CPython's advice. */
 		if (PyErr_ExceptionMatches(PyExc_ValueError)) {
@@ -267,8 +273,10 @@ write_long(struct writer *w, char *p, PyObject *v, const struct frame *at)
 			Py_XDECREF(value);
 			Py_XDECREF(tb);
 		}
+		Py_XDECREF(key);
 		return NULL;
 	}
+	Py_XDECREF(key);
 	size_t len = (size_t)PyUnicode_GET_LENGTH(text);
 	p = room(w, p, len);
 	if (p)
@@ -384,6 +392,7 @@ write_list(struct writer *w, char *p, PyObject *v, const struct frame *up)
 	if (!seq)
 		return NULL;
 	*p++ = '[';
+	p = room(w, p, 0); /* the next may be a list, too, and so on */
 	/* The size is read anew: a hook may change the list. */
 	for (f.index = 0; p && f.index < PySequence_Fast_GET_SIZE(seq); f.index++) {
 		if (f.index)
@@ -457,13 +466,28 @@ write_any_key(struct writer *w, char *p, PyObject *key, struct frame *f, bool fi
 	return p ? room(w, p, 0) : NULL;
 }
 
+static __attribute__((noinline)) char *
+write_odd_pair(struct writer *w, char *p, PyObject *key, PyObject *value, struct frame *f, bool first)
+{
+	Py_INCREF(key);
+	Py_INCREF(value);
+	p = write_any_key(w, p, key, f, first);
+	f->key = key;
+	if (p)
+		p = write_item(w, p, value, key, f);
+	f->key = NULL;
+	Py_DECREF(key);
+	Py_DECREF(value);
+	return p;
+}
+
 static SN_INLINE char *
 write_pair(struct writer *w, char *p, PyObject *key, PyObject *value, struct frame *f, bool first)
 {
 	char *after = sn_likely(PyUnicode_Check(key)) ? write_plain_key(w, p, key, first) : NULL;
 
-	if (sn_unlikely(!after) && !(after = write_any_key(w, p, key, f, first)))
-		return NULL;
+	if (sn_unlikely(!after))
+		return write_odd_pair(w, p, key, value, f, first);
 	f->key = key;
 	p = write_item(w, after, value, key, f);
 	f->key = NULL;
