@@ -661,7 +661,11 @@ stuck_is_replaced(void)
 	end(&stuck);
 	end(&second);
 	ask(rt, "/sync", 200, "a");
-	stop(rt);
+	/* The thread that was given up has answered, but may not have come back from that yet. */
+	int rc = sn_pyrt_stop(rt, sn_clock_ms() + WAIT_MS);
+	CHECK(rc == 0 || rc == SN_EAGAIN);
+	if (rc == 0)
+		sn_pyrt_free(rt);
 }
 
 /* Threads that hang for ever keep nobody from an end with exit hooks. */
