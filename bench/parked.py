@@ -6,7 +6,6 @@ is not enough several serve, and several ask."""
 from __future__ import annotations
 
 import resource
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,11 +42,11 @@ def sizes() -> list[Size]:
     return list(out.values())
 
 
-class Peak:
+class Peak(proc.Watch):
     """The most memory and threads that a server has while in here, and how long its connections took to come."""
 
     def __init__(self, server: servers.Server, many: int) -> None:
-        self.pid, self.done = server.pid, threading.Event()
+        self.pid = server.pid
         self.before = self.most = self.now()
         self.empty = proc.files(self.pid)
         self.many, self.begun, self.came = many, time.monotonic(), float("inf")
@@ -55,23 +54,13 @@ class Peak:
     def now(self) -> list[int]:
         return [proc.pss_bytes(self.pid), proc.threads(self.pid)]
 
-    def watch(self) -> None:
-        while not self.done.wait(0.05):
-            came = proc.files(self.pid) - self.empty
-            if came < self.many / 100:
-                self.begun = time.monotonic()  # they are still to come
-            elif came >= 0.99 * self.many:
-                self.came = min(self.came, time.monotonic() - self.begun)
-            self.most = [max(pair) for pair in zip(self.most, self.now())]
-
-    def __enter__(self) -> "Peak":
-        self.thread = threading.Thread(target=self.watch)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.thread.join()
+    def look(self) -> None:
+        came = proc.files(self.pid) - self.empty
+        if came < self.many / 100:
+            self.begun = time.monotonic()  # they are still to come
+        elif came >= 0.99 * self.many:
+            self.came = min(self.came, time.monotonic() - self.begun)
+        self.most = [max(pair) for pair in zip(self.most, self.now())]
 
     @property
     def more(self) -> list[int]:

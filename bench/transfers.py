@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -85,25 +84,14 @@ def download(path: Path, first: bytes, size: int) -> float:
     return time.monotonic() - begun
 
 
-class Memory:
+class Memory(proc.Watch):
     """The greatest growth of a server's memory while in here."""
 
     def __init__(self, pid: int) -> None:
-        self.pid, self.done, self.growth = pid, threading.Event(), 0.0
+        self.pid, self.before, self.growth = pid, proc.pss_bytes(pid), 0.0
 
-    def watch(self) -> None:
-        while not self.done.wait(0.05):
-            self.growth = max(self.growth, proc.pss_bytes(self.pid) - self.before)
-
-    def __enter__(self) -> "Memory":
-        self.before = proc.pss_bytes(self.pid)
-        self.thread = threading.Thread(target=self.watch)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.done.set()
-        self.thread.join()
+    def look(self) -> None:
+        self.growth = max(self.growth, proc.pss_bytes(self.pid) - self.before)
 
 
 @dataclass

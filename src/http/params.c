@@ -212,7 +212,7 @@ note(struct sn_params *d, uint32_t i, uint16_t flags, int id)
 static SN_INLINE void
 classify(struct sn_params *d, uint32_t i, const char *name, size_t len)
 {
-	note(d, i, name[0] == 'H' ? header_flags(name, len) : 0, known_id(name, len));
+	note(d, i, header_flags(name, len), known_id(name, len));
 }
 
 /* A name in its block; false: it has a '='. What it means is kept for the next one at this place. */
@@ -227,7 +227,7 @@ learn(struct sn_params *d, uint32_t i, const uint8_t *name, uint32_t len)
 		.tail_mask = (sn_vec)(place + 16 < (uint8_t)len),
 		.len = len,
 		.id = (int16_t)known_id((const char *)name, len),
-		.flags = *name == 'H' ? header_flags((const char *)name, len) : 0,
+		.flags = header_flags((const char *)name, len),
 	};
 	if (sn_vec_any(((sn_vec)(is.head == '=') & is.head_mask) | ((sn_vec)(is.tail == '=') & is.tail_mask)))
 		return false;
@@ -254,14 +254,12 @@ count_nuls(const char *s, size_t len)
 	size_t n = 0;
 	while (end - s >= 16) {
 		size_t blocks = (size_t)(end - s) / 16;
-		sn_vec sum = { 0 }, v;
+		sn_vec sum = { 0 };
 		if (blocks > 255) /* each lane counts to 255 */
 			blocks = 255;
 #pragma GCC unroll 4
-		for (; blocks; blocks--, s += 16) {
-			memcpy(&v, s, 16);
-			sum -= (sn_vec)(v == 0); /* true is -1 */
-		}
+		for (; blocks; blocks--, s += 16)
+			sum -= (sn_vec)(sn_vec_load(s) == 0); /* true is -1 */
 		for (int i = 0; i < 16; i++)
 			n += sum[i];
 	}

@@ -194,10 +194,10 @@ sn_request_resolve(struct sn_request *req, enum sn_path_source source, const cha
 	};
 	char stack[4096];
 	char *buf = stack;
-	size_t room = sizeof(stack);
-	/* No parameter is longer than all of them. */
-	if (2 * ((size_t)req->raw_len + 2) > room && sn_path_room(&in) > room) {
+	size_t room = 2 * ((size_t)req->raw_len + 2); /* no parameter is longer than all of them */
+	if (room > sizeof(stack))
 		room = sn_path_room(&in);
+	if (room > sizeof(stack)) {
 		buf = malloc(room);
 		if (!buf) {
 			*reason = "out of memory";

@@ -31,7 +31,7 @@
 struct frame {
 	const struct frame *up;
 	PyObject *obj;    /* the container, or the object given to the hook */
-	PyObject *key;    /* dict: of the value being written; borrowed from a held one */
+	PyObject *key;    /* dict: of the value being written; borrowed, and held with a container */
 	Py_ssize_t index; /* list or tuple; -1: neither (hook) */
 	unsigned depth;
 };
@@ -173,7 +173,7 @@ write_narrow(struct writer *w, char *p, const uint8_t *s, size_t len, bool latin
 	return p;
 }
 
-/* Text of two or four bytes a letter. *bad: where a lone surrogate is; nothing is written then. */
+/* Text of two or four bytes a letter. *bad: where a lone surrogate is; what was written counts for nothing then. */
 static char *
 write_wide(struct writer *w, char *p, PyObject *s, Py_ssize_t *bad)
 {
@@ -433,7 +433,7 @@ write_other_key(struct writer *w, char *p, PyObject *key, const struct frame *at
 }
 
 /* A key that is what it looks like, with what stands around it. NULL, without an exception: it is
- * not, and nothing was written. */
+ * not, or there is no room for it; `p` is still where the text ends. */
 static SN_INLINE char *
 write_plain_key(struct writer *w, char *p, PyObject *key, bool first)
 {
@@ -466,6 +466,7 @@ write_any_key(struct writer *w, char *p, PyObject *key, struct frame *f, bool fi
 	return p ? room(w, p, 0) : NULL;
 }
 
+/* Any other key, whose repr() may be foreign, or one that needs room. */
 static __attribute__((noinline)) char *
 write_odd_pair(struct writer *w, char *p, PyObject *key, PyObject *value, struct frame *f, bool first)
 {

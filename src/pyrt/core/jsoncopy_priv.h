@@ -69,7 +69,7 @@ sn_json_load8(const uint8_t *s)
 static inline bool
 sn_json_stands(uint8_t c, bool latin)
 {
-	return latin && c >= 0x80 ? false : !sn_json_escape[c];
+	return !(latin && c >= 0x80) && !sn_json_special(c);
 }
 
 /* The last letters, fewer than sixteen, of which `all` there are, in two words that overlap.
